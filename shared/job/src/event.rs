@@ -1,0 +1,28 @@
+//! What can happen to a Job.
+
+use crate::{Index, Outcome, Spec};
+
+/// One thing that happened, in the order of the shard's stream.
+///
+/// Events about an attempt that is not the index's current one are ignored: the stream can hold one
+/// from before a change of owner.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// The Job was created, or loaded by a new owner: do (again) whatever follows from its state.
+    Loaded,
+    /// A client changed the specification; the change has been acknowledged.
+    SpecChanged(Spec),
+    /// A client deleted the Job.
+    DeleteRequested,
+    /// A worker claimed an offered attempt.
+    Claimed { index: Index, attempt: u32, worker: String, token: String },
+    /// The attempt's container started.
+    Started { index: Index, attempt: u32 },
+    /// restartPolicy OnFailure: a container of the attempt failed and waits to be restarted in place.
+    /// `restarts` is the number of failures so far, this one included.
+    ContainerFailed { index: Index, attempt: u32, restarts: u32, outcome: Outcome },
+    /// The attempt ended.
+    Finished { index: Index, attempt: u32, outcome: Outcome },
+    /// Time passed: [`Job::next_wake`](crate::Job::next_wake) has come.
+    Tick,
+}

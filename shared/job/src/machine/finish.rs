@@ -1,0 +1,122 @@
+//! How a Job ends: limits, conditions, and their order.
+//!
+//! A Job that fails gets FailureTarget first, one that succeeds SuccessCriteriaMet; what still runs is
+//! stopped; and only when nothing is left the terminal condition follows.
+
+use super::{Job, Step};
+use crate::{Condition, ConditionType, Index, Millis, RestartPolicy, Severity};
+
+const BACKOFF_LIMIT_EXCEEDED: &str = "BackoffLimitExceeded";
+const DEADLINE_EXCEEDED: &str = "DeadlineExceeded";
+const DISRUPTED_TOO_OFTEN: &str = "DisruptedTooOften";
+const COMPLETIONS_REACHED: &str = "CompletionsReached";
+
+impl Job {
+    /// Decides whether the Job has failed or succeeded. Failure is looked at first, as in Kubernetes.
+    pub(super) fn judge(&mut self, step: &mut Step) {
+        if self.is_decided() {
+            return;
+        }
+        if self.past_backoff_limit() {
+            let message = "Job has reached the specified backoff limit";
+            self.fail(BACKOFF_LIMIT_EXCEEDED, message, step.now);
+        } else if self.deadline().is_some_and(|deadline| deadline <= step.now) {
+            let message = "Job was active longer than specified deadline";
+            self.fail(DEADLINE_EXCEEDED, message, step.now);
+        } else if self.reached_completions() {
+            let message = "Reached expected number of succeeded pods";
+            let kind = ConditionType::SuccessCriteriaMet;
+            self.set_condition(kind, true, COMPLETIONS_REACHED, message, step.now);
+        }
+    }
+
+    /// Longshore's own reason to fail: an index lost its host or daemon too often while it ran.
+    pub(super) fn disrupted_too_often(&mut self, index: Index, step: &mut Step) {
+        if !self.is_decided() {
+            let allowed = self.spec.max_disruptions;
+            let message = format!(
+                "Index {index} lost its host or container engine more than {allowed} times"
+            );
+            self.fail(DISRUPTED_TOO_OFTEN, &message, step.now);
+        }
+    }
+
+    /// Sets the terminal condition once no attempt is left.
+    pub(super) fn conclude(&mut self, step: &mut Step) {
+        if !self.is_decided() || self.roster.active() + self.roster.terminating() > 0 {
+            return;
+        }
+        self.header.start_time.get_or_insert(step.now);
+        if let Some(target) = self.header.condition(ConditionType::FailureTarget).cloned() {
+            let kind = ConditionType::Failed;
+            self.set_condition(kind, true, &target.reason, &target.message, step.now);
+            step.report(Severity::Warning, known(&target.reason), target.message, None);
+        } else if let Some(met) = self.header.condition(ConditionType::SuccessCriteriaMet).cloned()
+        {
+            let kind = ConditionType::Complete;
+            self.set_condition(kind, true, &met.reason, &met.message, step.now);
+            self.header.completion_time = Some(step.now);
+            step.report(Severity::Normal, "Completed", "Job completed", None);
+        }
+        step.touched.extend(self.roster.clear_waiting());
+    }
+
+    /// Whether the Job's end is certain, though perhaps not reached.
+    pub(super) fn is_decided(&self) -> bool {
+        self.header.is(ConditionType::FailureTarget)
+            || self.header.is(ConditionType::SuccessCriteriaMet)
+    }
+
+    /// Sets a condition, keeping the time of its last change if the status stays.
+    pub(super) fn set_condition(
+        &mut self,
+        kind: ConditionType,
+        status: bool,
+        reason: &str,
+        message: &str,
+        now: Millis,
+    ) {
+        let condition = Condition {
+            kind,
+            status,
+            reason: reason.to_owned(),
+            message: message.to_owned(),
+            since: now,
+        };
+        match self.header.conditions.iter_mut().find(|condition| condition.kind == kind) {
+            Some(old) if old.status == status => {}
+            Some(old) => *old = condition,
+            None => self.header.conditions.push(condition),
+        }
+    }
+
+    fn fail(&mut self, reason: &str, message: &str, now: Millis) {
+        self.set_condition(ConditionType::FailureTarget, true, reason, message, now);
+    }
+
+    /// Never: the Job fails when more attempts failed than backoffLimit. OnFailure: when as many
+    /// containers failed as backoffLimit, or one if that is 0.
+    fn past_backoff_limit(&self) -> bool {
+        let (failures, limit) = (self.header.counted_failures, self.spec.backoff_limit);
+        match self.spec.restart_policy {
+            RestartPolicy::Never => failures > limit,
+            RestartPolicy::OnFailure => failures >= limit.max(1),
+        }
+    }
+
+    fn reached_completions(&self) -> bool {
+        let enough = match self.spec.completions {
+            Some(completions) => self.succeeded() >= completions,
+            None => self.succeeded() > 0,
+        };
+        enough && self.roster.active() == 0
+    }
+}
+
+/// The reason of a stored condition as one that can be reported.
+fn known(reason: &str) -> &'static str {
+    [BACKOFF_LIMIT_EXCEEDED, DEADLINE_EXCEEDED, DISRUPTED_TOO_OFTEN]
+        .into_iter()
+        .find(|known| *known == reason)
+        .unwrap_or("Failed")
+}

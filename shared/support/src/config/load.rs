@@ -1,0 +1,208 @@
+//! Putting the layers together, and judging the result.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use config::{Config, Environment, File, FileFormat, Map};
+use serde_json::Value;
+use thiserror::Error;
+use tracing::{info, warn};
+
+use super::sections::{Runtime, Settings};
+
+const PREFIX: &str = "LONGSHORE";
+
+#[derive(Debug, Error)]
+pub enum ConfigError {
+    #[error("{}: {reason}", .file.display())]
+    File { file: PathBuf, reason: String },
+    #[error("{}: unknown setting {key}{}", .file.display(), hint(.key))]
+    UnknownKey { file: PathBuf, key: String },
+    #[error("settings: {0}")]
+    Value(#[source] config::ConfigError),
+    #[error("setting {key}: {reason}")]
+    Range { key: &'static str, reason: &'static str },
+}
+
+impl Settings {
+    /// Reads the layers: defaults, `file`, the environment, `flags` as pairs
+    /// such as `("worker.slots", "4")`; the later wins.
+    ///
+    /// # Errors
+    /// A file that can't be read or parsed, or that has an unknown key; a value
+    /// of the wrong type or out of range. The message names the key, and never
+    /// a secret's value.
+    pub fn load(file: Option<&Path>, flags: &[(&str, String)]) -> Result<Self, ConfigError> {
+        Self::load_from(file, flags, None)
+    }
+
+    /// Logs the settings in force, secrets redacted, and warns of variables that
+    /// look like settings and are none. Call it once logging is set up.
+    pub fn announce(&self) {
+        let text = serde_json::to_string(self).unwrap_or_default();
+        info!("settings: {text}");
+        for name in unknown_variables(std::env::vars_os().filter_map(|(k, _)| k.into_string().ok()))
+        {
+            warn!("{name} is no setting of Longshore: ignored");
+        }
+    }
+
+    fn load_from(
+        file: Option<&Path>,
+        flags: &[(&str, String)],
+        variables: Option<Map<String, String>>,
+    ) -> Result<Self, ConfigError> {
+        let mut builder = Config::builder();
+        if let Some(file) = file {
+            let text = std::fs::read_to_string(file)
+                .map_err(|error| file_error(file, error.to_string()))?;
+            let source = File::from_str(&text, FileFormat::Toml);
+            refuse_unknown(file, source.clone())?;
+            builder = builder.add_source(source);
+        }
+        // Nothing is guessed from the look of a value: a password of digits
+        // stays text, and the setting's own type says how to read it.
+        builder = builder.add_source(
+            Environment::with_prefix(PREFIX)
+                .prefix_separator("__")
+                .separator("__")
+                .ignore_empty(true)
+                .source(variables),
+        );
+        for (key, value) in flags {
+            builder = builder.set_override(*key, value.clone()).map_err(ConfigError::Value)?;
+        }
+        let settings: Self =
+            builder.build().and_then(Config::try_deserialize).map_err(|error| match file {
+                // An origin that is text and not a file has no name of its own.
+                Some(file) if from_text(&error) => file_error(file, error.to_string()),
+                _ => ConfigError::Value(error),
+            })?;
+        settings.check()?;
+        Ok(settings)
+    }
+
+    fn check(&self) -> Result<(), ConfigError> {
+        let range = |key, reason| Err(ConfigError::Range { key, reason });
+        if !(1..=99).contains(&self.coordinator.shards) {
+            return range("coordinator.shards", "must be between 1 and 99");
+        }
+        if self.worker.slots == 0 {
+            return range("worker.slots", "must be at least 1");
+        }
+        if self.worker.runtime == Runtime::Null && !self.worker.allow_null {
+            return range(
+                "worker.runtime",
+                "the null runtime runs no container; set worker.allow_null = true as well to measure with it",
+            );
+        }
+        if !(0.0..=1.0).contains(&self.worker.null.fail_rate) {
+            return range("worker.null.fail_rate", "must be between 0 and 1");
+        }
+        if self.lease.length < Duration::from_secs(3) {
+            return range("lease.length", "must be at least 3s");
+        }
+        if self.lease.margin >= self.lease.length / 2 {
+            return range("lease.margin", "must be less than half of lease.length");
+        }
+        if self.backoff.base > self.backoff.cap {
+            return range("backoff.base", "must not be more than backoff.cap");
+        }
+        Ok(())
+    }
+}
+
+fn file_error(file: &Path, reason: String) -> ConfigError {
+    ConfigError::File { file: file.to_owned(), reason }
+}
+
+fn from_text(error: &config::ConfigError) -> bool {
+    use config::ConfigError::{At, Type};
+    match error {
+        At { origin, .. } | Type { origin, .. } => {
+            origin.as_deref().is_none_or(|origin| origin != "the environment")
+        }
+        _ => false,
+    }
+}
+
+/// Every setting's key, `section.key`.
+fn known_keys() -> BTreeSet<String> {
+    let mut keys = BTreeSet::new();
+    let defaults = serde_json::to_value(Settings::default()).unwrap_or_default();
+    collect_keys(&defaults, "", &mut keys);
+    keys
+}
+
+fn collect_keys(value: &Value, path: &str, keys: &mut BTreeSet<String>) {
+    match value {
+        Value::Object(map) => {
+            for (key, value) in map {
+                let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+                collect_keys(value, &path, keys);
+            }
+        }
+        _ => {
+            keys.insert(path.to_owned());
+        }
+    }
+}
+
+fn refuse_unknown(
+    file: &Path,
+    source: File<config::FileSourceString, FileFormat>,
+) -> Result<(), ConfigError> {
+    let value: Value = Config::builder()
+        .add_source(source)
+        .build()
+        .and_then(Config::try_deserialize)
+        .map_err(|error| file_error(file, error.to_string()))?;
+    let mut given = BTreeSet::new();
+    collect_keys(&value, "", &mut given);
+    match given.difference(&known_keys()).next() {
+        None => Ok(()),
+        Some(key) => Err(ConfigError::UnknownKey { file: file.to_owned(), key: key.clone() }),
+    }
+}
+
+fn unknown_variables(names: impl Iterator<Item = String>) -> Vec<String> {
+    let known = known_keys();
+    names
+        .filter(|name| {
+            name.to_ascii_uppercase()
+                .strip_prefix("LONGSHORE__")
+                .is_some_and(|key| !known.contains(&key.to_ascii_lowercase().replace("__", ".")))
+        })
+        .collect()
+}
+
+/// `; did you mean worker.slots?` for a key that is close to a known one.
+fn hint(key: &str) -> String {
+    known_keys()
+        .into_iter()
+        .map(|known| (distance(key, &known), known))
+        .min()
+        .filter(|(distance, _)| *distance <= 3)
+        .map(|(_, known)| format!("; did you mean {known}?"))
+        .unwrap_or_default()
+}
+
+/// Edits that turn `a` into `b` (Levenshtein).
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, from) in a.chars().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, to) in b.iter().enumerate() {
+            let change = diagonal + usize::from(from != *to);
+            diagonal = row[j + 1];
+            row[j + 1] = change.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row[b.len()]
+}
+
+#[cfg(test)]
+mod tests;

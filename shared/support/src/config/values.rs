@@ -1,0 +1,216 @@
+//! Values with a form of their own: URLs that may hold a password, sizes,
+//! durations, lists.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::de::{Error as _, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// A server's URL. Display, Debug and serde show it without its password;
+/// [`SecretUrl::expose`] is for the client that connects.
+#[derive(Clone, PartialEq, Eq, Deserialize)]
+#[serde(transparent)]
+pub struct SecretUrl(String);
+
+impl SecretUrl {
+    pub fn new(url: impl Into<String>) -> Self {
+        Self(url.into())
+    }
+
+    /// The URL as it was given, password included.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+
+    fn redacted(&self) -> String {
+        let url = hide_parameters(&self.0);
+        let Some((scheme, rest)) = url.split_once("://") else {
+            return match url.rsplit_once('@') {
+                Some((_, host)) => format!("***@{host}"),
+                None => url,
+            };
+        };
+        // The last @ ends the credentials even where a password holds a bare
+        // slash or @: better to hide too much.
+        match rest.rsplit_once('@') {
+            None => url,
+            Some((credentials, host)) => match credentials.split_once(':') {
+                Some((user, _)) => format!("{scheme}://{user}:***@{host}"),
+                None => format!("{scheme}://{credentials}@{host}"),
+            },
+        }
+    }
+}
+
+/// Hides the values of query parameters that hold a password.
+fn hide_parameters(url: &str) -> String {
+    let Some((base, query)) = url.split_once('?') else { return url.to_owned() };
+    let parameters: Vec<String> = query
+        .split('&')
+        .map(|parameter| match parameter.split_once('=') {
+            Some((key, _)) if key.to_ascii_lowercase().contains("pass") => format!("{key}=***"),
+            _ => parameter.to_owned(),
+        })
+        .collect();
+    format!("{base}?{}", parameters.join("&"))
+}
+
+impl fmt::Display for SecretUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.redacted())
+    }
+}
+
+impl fmt::Debug for SecretUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", self.redacted())
+    }
+}
+
+impl Serialize for SecretUrl {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// A number of bytes, written as a number or with `KiB`, `MiB`, `GiB`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ByteSize(pub u64);
+
+const UNITS: [(&str, u64); 3] = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
+
+impl ByteSize {
+    pub const fn mebibytes(n: u64) -> Self {
+        Self(n << 20)
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        let text = text.trim();
+        for (unit, factor) in UNITS {
+            if let Some(number) = text.strip_suffix(unit) {
+                return number.trim().parse::<u64>().ok()?.checked_mul(factor).map(Self);
+            }
+        }
+        text.parse().ok().map(Self)
+    }
+}
+
+impl fmt::Display for ByteSize {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match UNITS.iter().find(|(_, factor)| self.0 >= *factor && self.0.is_multiple_of(*factor)) {
+            Some((unit, factor)) => write!(f, "{}{unit}", self.0 / factor),
+            None => write!(f, "{}", self.0),
+        }
+    }
+}
+
+impl Serialize for ByteSize {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for ByteSize {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Self::parse(&text)
+            .ok_or_else(|| D::Error::custom(format!("{text:?} isn't a size such as 4MiB")))
+    }
+}
+
+/// serde for a duration such as `15s`, `500ms`, `7d`.
+pub(super) mod duration {
+    use super::*;
+
+    pub(in super::super) fn serialize<S: Serializer>(
+        value: &Duration,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&humantime::format_duration(*value))
+    }
+
+    pub(in super::super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Duration, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        humantime::parse_duration(&text).map_err(|error| {
+            D::Error::custom(format!("{text:?} isn't a duration such as 15s: {error}"))
+        })
+    }
+}
+
+/// serde for a list of folders: an array in a file, comma-separated in the
+/// environment. No other setting is ever split, so that a comma or a number in
+/// a password stays what it is.
+pub(super) mod folders {
+    use super::*;
+
+    pub(in super::super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Vec<PathBuf>, D::Error> {
+        deserializer.deserialize_any(FoldersVisitor)
+    }
+
+    struct FoldersVisitor;
+
+    impl<'de> Visitor<'de> for FoldersVisitor {
+        type Value = Vec<PathBuf>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a list of absolute folders")
+        }
+
+        fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Self::Value, E> {
+            text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(absolute).collect()
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
+            let mut folders = Vec::new();
+            while let Some(folder) = seq.next_element::<String>()? {
+                folders.push(absolute(&folder)?);
+            }
+            Ok(folders)
+        }
+    }
+
+    fn absolute<E: serde::de::Error>(text: &str) -> Result<PathBuf, E> {
+        if text.starts_with('/') {
+            Ok(PathBuf::from(text))
+        } else {
+            Err(E::custom(format!("{text:?} isn't an absolute folder")))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_is_never_shown() {
+        for (url, shown) in [
+            ("redis://127.0.0.1:6379/0", "redis://127.0.0.1:6379/0"),
+            ("amqp://guest:guest@h:1/%2f", "amqp://guest:***@h:1/%2f"),
+            ("redis://:pa/s@s@h", "redis://:***@h"),
+            ("redis+unix:///s?db=1&pass=x", "redis+unix:///s?db=1&pass=***"),
+            ("user:secret@host", "***@host"),
+        ] {
+            let secret = SecretUrl::new(url);
+            assert_eq!(secret.to_string(), shown);
+            assert_eq!(format!("{secret:?}"), format!("{shown:?}"));
+            assert_eq!(secret.expose(), url);
+        }
+    }
+
+    #[test]
+    fn sizes_have_units() {
+        assert_eq!(ByteSize::parse("4MiB"), Some(ByteSize::mebibytes(4)));
+        assert_eq!(ByteSize::parse("512"), Some(ByteSize(512)));
+        assert_eq!(ByteSize::parse("4 parsecs"), None);
+        assert_eq!(ByteSize::parse("99999999999999GiB"), None);
+        assert_eq!(ByteSize::mebibytes(4).to_string(), "4MiB");
+        assert_eq!(ByteSize(1000).to_string(), "1000");
+    }
+}
