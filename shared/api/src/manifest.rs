@@ -1,0 +1,195 @@
+//! Manifests: YAML or JSON text, with one or more objects.
+
+use serde::Deserialize;
+use serde_json::{Map, Number, Value};
+use serde_yaml_ng::Value as Yaml;
+
+/// Why a manifest can't be read. The text names the line, or the document, or the field.
+#[derive(Debug, thiserror::Error)]
+pub enum ManifestError {
+    #[error("the manifest isn't valid YAML: {source}")]
+    NotYaml {
+        #[source]
+        source: serde_yaml_ng::Error,
+    },
+    #[error("document {document}: {path}: {problem}")]
+    NotJson { document: usize, path: String, problem: &'static str },
+    #[error("document {document} is {found}, not an object with apiVersion and kind")]
+    NotAnObject { document: usize, found: &'static str },
+    #[error("document {document}: {field}: Required value: every object needs it")]
+    Missing { document: usize, field: String },
+    #[error("document {document}: {path}: Invalid value: must be a list of objects")]
+    NotAList { document: usize, path: String },
+    #[error("the manifest holds no object")]
+    Empty,
+}
+
+/// The objects of a manifest in their order. Documents are separated by `---`, empty ones skipped,
+/// and the items of a `List` (or `JobList`) taken one by one. JSON is read too, as it is YAML.
+///
+/// # Errors
+/// A text that isn't YAML, a key given twice, and an object without `apiVersion` or `kind`.
+pub fn parse_yaml(text: &str) -> Result<Vec<Value>, ManifestError> {
+    let mut objects = Vec::new();
+    for (at, document) in serde_yaml_ng::Deserializer::from_str(text).enumerate() {
+        let document_number = at + 1;
+        let mut yaml =
+            Yaml::deserialize(document).map_err(|source| ManifestError::NotYaml { source })?;
+        yaml.apply_merge().map_err(|source| ManifestError::NotYaml { source })?;
+        if yaml.is_null() {
+            continue;
+        }
+        let value = json(yaml, "").map_err(|(path, problem)| ManifestError::NotJson {
+            document: document_number,
+            path,
+            problem,
+        })?;
+        take(value, document_number, "", &mut objects)?;
+    }
+    if objects.is_empty() { Err(ManifestError::Empty) } else { Ok(objects) }
+}
+
+fn take(
+    value: Value,
+    document: usize,
+    path: &str,
+    objects: &mut Vec<Value>,
+) -> Result<(), ManifestError> {
+    let found = match &value {
+        Value::Object(_) => None,
+        Value::Array(_) => Some("a list"),
+        Value::String(_) => Some("plain text"),
+        _ => Some("a single value"),
+    };
+    if let Some(found) = found {
+        return Err(ManifestError::NotAnObject { document, found });
+    }
+    for field in ["apiVersion", "kind"] {
+        if value[field].as_str().is_none_or(str::is_empty) {
+            return Err(ManifestError::Missing { document, field: format!("{path}{field}") });
+        }
+    }
+    let kind = value["kind"].as_str().unwrap_or_default();
+    if kind != "List" && kind != "JobList" {
+        objects.push(value);
+        return Ok(());
+    }
+    let item_kind = kind.strip_suffix("List").filter(|kind| !kind.is_empty()).map(str::to_owned);
+    let version = value["apiVersion"].clone();
+    let items = match value {
+        Value::Object(mut list) => list.remove("items").unwrap_or(Value::Null),
+        _ => Value::Null,
+    };
+    let items_path = format!("{path}items");
+    let Value::Array(items) = items else {
+        return Err(ManifestError::NotAList { document, path: items_path });
+    };
+    for (at, mut item) in items.into_iter().enumerate() {
+        // The items of a typed list may leave out what the list says already.
+        if let (Some(kind), Value::Object(fields)) = (&item_kind, &mut item) {
+            fields.entry("kind").or_insert_with(|| kind.as_str().into());
+            fields.entry("apiVersion").or_insert_with(|| version.clone());
+        }
+        if !item.is_object() {
+            return Err(ManifestError::NotAList { document, path: items_path });
+        }
+        take(item, document, &format!("{items_path}[{at}]."), objects)?;
+    }
+    Ok(())
+}
+
+fn json(yaml: Yaml, path: &str) -> Result<Value, (String, &'static str)> {
+    Ok(match yaml {
+        Yaml::Null => Value::Null,
+        Yaml::Bool(b) => Value::Bool(b),
+        Yaml::String(s) => Value::String(s),
+        Yaml::Number(n) => match (n.as_i64(), n.as_u64()) {
+            (Some(n), _) => n.into(),
+            (None, Some(n)) => n.into(),
+            _ => {
+                let n = n.as_f64().and_then(Number::from_f64);
+                Value::Number(n.ok_or_else(|| (path.to_owned(), "not a finite number"))?)
+            }
+        },
+        Yaml::Sequence(items) => {
+            let mut list = Vec::with_capacity(items.len());
+            for (at, item) in items.into_iter().enumerate() {
+                list.push(json(item, &format!("{path}[{at}]"))?);
+            }
+            Value::Array(list)
+        }
+        Yaml::Mapping(entries) => {
+            let mut object = Map::new();
+            for (key, entry) in entries {
+                let key = match key {
+                    Yaml::String(key) => key,
+                    Yaml::Bool(key) => key.to_string(),
+                    Yaml::Number(key) => key.to_string(),
+                    _ => return Err((path.to_owned(), "a key is neither text nor a number")),
+                };
+                let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+                let entry = json(entry, &path)?;
+                if object.insert(key, entry).is_some() {
+                    return Err((path, "the key is given twice"));
+                }
+            }
+            Value::Object(object)
+        }
+        Yaml::Tagged(_) => return Err((path.to_owned(), "tags such as !name are not supported")),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(text: &str) -> String {
+        parse_yaml(text).expect_err("refused").to_string()
+    }
+
+    #[test]
+    fn several_documents_and_lists_are_taken_apart() {
+        let text = "---\napiVersion: batch/v1\nkind: Job\nmetadata: {name: a}\n---\n---\n\
+                    apiVersion: v1\nkind: List\nitems:\n- apiVersion: batch/v1\n  kind: Job\n  \
+                    metadata: {name: b}\n---\n{\"apiVersion\": \"batch/v1\", \"kind\": \"JobList\", \
+                    \"items\": [{\"metadata\": {\"name\": \"c\"}}]}\n";
+        let objects = parse_yaml(text).expect("parses");
+        let names: Vec<_> =
+            objects.iter().map(|o| o["metadata"]["name"].as_str().expect("name")).collect();
+        assert_eq!(names, ["a", "b", "c"]);
+        assert_eq!(objects[2]["kind"], "Job");
+    }
+
+    #[test]
+    fn broken_yaml_is_told_with_its_line() {
+        let text = error("apiVersion: batch/v1\nkind: Job\n  metadata: x\n");
+        assert!(text.contains("line 3"), "{text}");
+        let text = error("a: [1, 2\nb: 3\n");
+        assert!(text.contains("isn't valid YAML"), "{text}");
+    }
+
+    #[test]
+    fn a_key_given_twice_is_an_error() {
+        let text = error("apiVersion: batch/v1\nkind: Job\nspec:\n  a: 1\n  a: 2\n");
+        assert!(text.contains("duplicate") && text.contains("\"a\""), "{text}");
+        let text = error("apiVersion: v1\nkind: Job\n1: x\n\"1\": y\n");
+        assert!(text.contains("given twice"), "{text}");
+    }
+
+    #[test]
+    fn what_is_no_object_is_refused() {
+        assert!(error("hello world").contains("is plain text"));
+        assert!(error("- a\n").contains("is a list"));
+        assert!(error("kind: Job\n").contains("apiVersion: Required value"));
+        assert!(error("# nothing\n").contains("holds no object"));
+        assert!(error("apiVersion: v1\nkind: List\nitems: 3\n").contains("items: Invalid value"));
+        assert!(error("apiVersion: v1\nkind: Job\nx: .nan\n").contains("x: not a finite number"));
+    }
+
+    #[test]
+    fn anchors_and_merges_are_resolved() {
+        let text = "apiVersion: v1\nkind: Job\na: &a {x: 1}\nb: {<<: *a, y: 2}\n";
+        let objects = parse_yaml(text).expect("parses");
+        assert_eq!(objects[0]["b"], serde_json::json!({"x": 1, "y": 2}));
+    }
+}

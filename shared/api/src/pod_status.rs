@@ -1,0 +1,261 @@
+//! The status of an attempt's Pod: phase, conditions and the state of its container.
+
+use k8s_openapi::api::core::v1::{
+    Container, ContainerState, ContainerStateRunning, ContainerStateTerminated,
+    ContainerStateWaiting, ContainerStatus, PodCondition, PodSpec, PodStatus,
+};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use longshore_job::{Attempt, Millis, Outcome};
+
+use crate::pod::{AttemptState, AttemptView, NULL_RUNTIME};
+use crate::time::time;
+
+/// The status of the Pod with this metadata and specification.
+pub(crate) fn pod_status(
+    metadata: &ObjectMeta,
+    spec: &PodSpec,
+    view: &AttemptView<'_>,
+) -> PodStatus {
+    let attempt = view.attempt;
+    let container = Shown::of(metadata, spec, view);
+    let (reason, message) = pod_reason(view);
+    PodStatus {
+        phase: Some(container.phase.to_owned()),
+        reason,
+        message: mark_null(view, message),
+        start_time: attempt.claimed.map(time),
+        conditions: Some(conditions(view, &container)),
+        container_statuses: spec
+            .containers
+            .first()
+            .filter(|_| attempt.worker.is_some())
+            .map(|template| vec![container_status(template, view, container)]),
+        qos_class: Some(qos_class(spec).to_owned()),
+        ..PodStatus::default()
+    }
+}
+
+/// What the container's part of the status shows.
+struct Shown {
+    phase: &'static str,
+    state: ContainerState,
+    last: Option<ContainerState>,
+    ready: bool,
+    restarts: u32,
+}
+
+impl Shown {
+    fn of(metadata: &ObjectMeta, spec: &PodSpec, view: &AttemptView<'_>) -> Self {
+        let attempt = view.attempt;
+        if view.state == AttemptState::Finished {
+            let phase = match &attempt.outcome {
+                Some(outcome) if outcome.is_success() => "Succeeded",
+                _ => "Failed",
+            };
+            let state = ended(attempt, attempt.started, view);
+            return Self { phase, state, last: None, ready: false, restarts: attempt.restarts };
+        }
+
+        let last = attempt
+            .outcome
+            .as_ref()
+            .filter(|_| attempt.restarts > 0)
+            .map(|_| ended(attempt, None, view));
+        if attempt.restarts > view.granted {
+            return Self {
+                phase: "Running",
+                state: waiting("CrashLoopBackOff", &crash_loop(metadata, spec)),
+                last,
+                ready: false,
+                restarts: view.granted,
+            };
+        }
+        let restarts = attempt.restarts;
+        if let Some(wait) = &attempt.waiting {
+            let phase = if restarts > 0 { "Running" } else { "Pending" };
+            let state = waiting(&wait.reason, &wait.message);
+            return Self { phase, state, last, ready: false, restarts };
+        }
+        match attempt.started.filter(|_| view.state == AttemptState::Claimed) {
+            Some(started) => {
+                let running = ContainerStateRunning { started_at: Some(time(started)) };
+                let state = ContainerState { running: Some(running), ..ContainerState::default() };
+                Self { phase: "Running", state, last, ready: true, restarts }
+            }
+            None => {
+                let phase = if restarts > 0 { "Running" } else { "Pending" };
+                let state = waiting("ContainerCreating", "");
+                Self { phase, state, last, ready: false, restarts }
+            }
+        }
+    }
+}
+
+fn container_status(template: &Container, view: &AttemptView<'_>, shown: Shown) -> ContainerStatus {
+    let image = template.image.clone().unwrap_or_default();
+    let id = view.attempt.token.as_ref().filter(|_| view.attempt.started.is_some());
+    ContainerStatus {
+        name: template.name.clone(),
+        image,
+        container_id: id.map(|token| format!("{}://{token}", view.runtime)),
+        ready: shown.ready,
+        started: Some(shown.ready),
+        restart_count: i32::try_from(shown.restarts).unwrap_or(i32::MAX),
+        state: Some(shown.state),
+        last_state: shown.last,
+        ..ContainerStatus::default()
+    }
+}
+
+/// The state of a container that ended, or that never came to be.
+fn ended(attempt: &Attempt, started: Option<Millis>, view: &AttemptView<'_>) -> ContainerState {
+    let (exit_code, reason, message) = match &attempt.outcome {
+        Some(Outcome::Exited { code, reason, message }) => {
+            let usual = if *code == 0 { "Completed" } else { "Error" };
+            (*code, if reason.is_empty() { usual } else { reason.as_str() }, message.as_str())
+        }
+        Some(Outcome::StartError { reason, message, code }) => {
+            (*code, reason.as_str(), message.as_str())
+        }
+        Some(Outcome::Stopped { code: Some(code) }) => {
+            (*code, if *code == 0 { "Completed" } else { "Error" }, "")
+        }
+        Some(Outcome::Disrupted { .. }) if attempt.started.is_some() => (
+            137,
+            "ContainerStatusUnknown",
+            "The container could not be located when the pod was terminated",
+        ),
+        _ => return waiting("ContainerCreating", ""),
+    };
+    let message = Some(message.to_owned()).filter(|message| !message.is_empty());
+    ContainerState {
+        terminated: Some(ContainerStateTerminated {
+            exit_code,
+            reason: Some(reason.to_owned()),
+            message: mark_null(view, message),
+            started_at: started.map(time),
+            finished_at: attempt.finished.map(time),
+            ..ContainerStateTerminated::default()
+        }),
+        ..ContainerState::default()
+    }
+}
+
+fn waiting(reason: &str, message: &str) -> ContainerState {
+    ContainerState {
+        waiting: Some(ContainerStateWaiting {
+            reason: Some(reason.to_owned()),
+            message: Some(message.to_owned()).filter(|message| !message.is_empty()),
+        }),
+        ..ContainerState::default()
+    }
+}
+
+/// The kubelet's words for a container that waits to be restarted in place.
+fn crash_loop(metadata: &ObjectMeta, spec: &PodSpec) -> String {
+    let container = spec.containers.first().map(|c| c.name.as_str()).unwrap_or_default();
+    let pod = metadata.name.as_deref().unwrap_or_default();
+    let namespace = metadata.namespace.as_deref().unwrap_or_default();
+    let uid = metadata.uid.as_deref().unwrap_or_default();
+    format!("back-off restarting failed container={container} pod={pod}_{namespace}({uid})")
+}
+
+/// Why the Pod as a whole ended, where that isn't told by its container.
+fn pod_reason(view: &AttemptView<'_>) -> (Option<String>, Option<String>) {
+    if view.state != AttemptState::Finished {
+        return (None, None);
+    }
+    match &view.attempt.outcome {
+        Some(Outcome::Disrupted { reason, message, .. }) => {
+            let message = Some(message.clone()).filter(|message| !message.is_empty());
+            (Some(reason.clone()), message)
+        }
+        Some(Outcome::Stopped { .. }) => (
+            Some("Stopped".into()),
+            Some("The Job was suspended, deleted or ended, or needs no more Pods".into()),
+        ),
+        _ => (None, None),
+    }
+}
+
+/// Makes the message say so where no real container ran.
+fn mark_null(view: &AttemptView<'_>, message: Option<String>) -> Option<String> {
+    if view.runtime != NULL_RUNTIME {
+        return message;
+    }
+    Some(match message {
+        Some(message) => format!("null runtime: {message}"),
+        None => "null runtime: no container is run".into(),
+    })
+}
+
+fn conditions(view: &AttemptView<'_>, shown: &Shown) -> Vec<PodCondition> {
+    let attempt = view.attempt;
+    let claimed = attempt.claimed.unwrap_or(attempt.created);
+    let mut conditions = Vec::new();
+    if view.state == AttemptState::Finished
+        && let Some(Outcome::Disrupted { reason, message, .. }) = &attempt.outcome
+    {
+        let at = attempt.finished.unwrap_or(claimed);
+        conditions.push(condition("DisruptionTarget", true, at, reason, message));
+    }
+    if attempt.worker.is_none() {
+        let (reason, message) = if view.state == AttemptState::Offered {
+            ("WaitingForSlot", "waiting for a worker with a free slot")
+        } else {
+            ("", "")
+        };
+        conditions.push(condition("PodScheduled", false, attempt.created, reason, message));
+        return conditions;
+    }
+
+    conditions.push(condition("Initialized", true, claimed, "", ""));
+    let (since, reason) = if shown.ready {
+        (attempt.started.unwrap_or(claimed), "")
+    } else if view.state == AttemptState::Finished {
+        let succeeded = shown.phase == "Succeeded";
+        let reason = if succeeded { "PodCompleted" } else { "PodFailed" };
+        (attempt.finished.unwrap_or(claimed), reason)
+    } else {
+        (claimed, "ContainersNotReady")
+    };
+    conditions.push(condition("Ready", shown.ready, since, reason, ""));
+    conditions.push(condition("ContainersReady", shown.ready, since, reason, ""));
+    conditions.push(condition("PodScheduled", true, claimed, "", ""));
+    conditions
+}
+
+fn condition(kind: &str, status: bool, since: Millis, reason: &str, message: &str) -> PodCondition {
+    let text = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
+    PodCondition {
+        type_: kind.to_owned(),
+        status: if status { "True" } else { "False" }.to_owned(),
+        last_transition_time: Some(time(since)),
+        reason: text(reason),
+        message: text(message),
+        ..PodCondition::default()
+    }
+}
+
+/// Kubernetes' class by how requests and limits for CPU and memory relate.
+fn qos_class(spec: &PodSpec) -> &'static str {
+    let mut any = false;
+    let mut guaranteed = true;
+    for container in &spec.containers {
+        for resource in ["cpu", "memory"] {
+            let resources = container.resources.as_ref();
+            let of = |list: Option<&std::collections::BTreeMap<String, _>>| {
+                list.and_then(|list| list.get(resource)).cloned()
+            };
+            let request = of(resources.and_then(|r| r.requests.as_ref()));
+            let limit = of(resources.and_then(|r| r.limits.as_ref()));
+            any |= request.is_some() || limit.is_some();
+            guaranteed &= limit.is_some() && request == limit;
+        }
+    }
+    match (any, guaranteed) {
+        (false, _) => "BestEffort",
+        (true, true) => "Guaranteed",
+        (true, false) => "Burstable",
+    }
+}
