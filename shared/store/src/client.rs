@@ -1,0 +1,352 @@
+//! The connections to Redis, and the one way in which calls are tried again.
+
+use std::fmt;
+use std::future::Future;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use longshore_job::Millis;
+use longshore_support::retry::{self, Failure, GaveUp, Policy, Server};
+use redis::aio::{ConnectionManager, ConnectionManagerConfig, MultiplexedConnection};
+use redis::io::tcp::{TcpSettings, socket2::TcpKeepalive};
+use redis::{
+    AsyncConnectionConfig, Client, Cmd, ErrorKind, FromRedisValue, IntoConnectionInfo, Pipeline,
+    RedisError, RedisResult, ScriptInvocation, ServerErrorKind,
+};
+
+use crate::{Shard, StoreError, keys, scripts, shard_of};
+
+/// Idle connections kept for blocking reads.
+const IDLE_READERS: usize = 64;
+
+/// How much longer than asked a blocking read may take before its connection counts as dead.
+const READ_SLACK: Duration = Duration::from_secs(3);
+
+/// Waits between tries: short, as a lease is running meanwhile.
+const TRIES: Policy = Policy::new(Duration::from_millis(50), Duration::from_secs(1));
+
+/// How to reach Redis and how to treat it.
+#[derive(Clone)]
+pub struct StoreSettings {
+    url: String,
+    /// The number of shards, which only coordinators are told; others read it from Redis.
+    pub shards: Option<u16>,
+    /// How long a call is tried again before it fails.
+    pub patience: Duration,
+    /// How long one try waits for its reply.
+    pub response_timeout: Duration,
+    /// How long one try to connect may take.
+    pub connect_timeout: Duration,
+    /// How many events are kept per Job.
+    pub events_per_job: u32,
+    /// About how many entries the change log keeps.
+    pub log_length: u64,
+}
+
+impl StoreSettings {
+    /// Settings with their defaults for the Redis at `url` (`redis://[user:password@]host:port/db`).
+    pub fn new(url: impl Into<String>) -> Self {
+        Self {
+            url: url.into(),
+            shards: None,
+            patience: Duration::from_secs(10),
+            response_timeout: Duration::from_secs(2),
+            connect_timeout: Duration::from_secs(2),
+            events_per_job: 200,
+            log_length: 100_000,
+        }
+    }
+
+    /// What coordinators add: the cluster's number of shards.
+    pub fn with_shards(mut self, shards: u16) -> Self {
+        self.shards = Some(shards);
+        self
+    }
+}
+
+/// Without the URL, which may hold a password.
+impl fmt::Debug for StoreSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StoreSettings")
+            .field("shards", &self.shards)
+            .field("patience", &self.patience)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The store. Clones share its connections.
+#[derive(Clone)]
+pub struct Store {
+    shared: Arc<Shared>,
+    patience: Duration,
+}
+
+struct Shared {
+    server: Server,
+    client: Client,
+    /// For all that doesn't block; connects anew by itself.
+    manager: ConnectionManager,
+    /// Connections of blocking reads, which would hold up everything else on a shared one.
+    readers: Mutex<Vec<MultiplexedConnection>>,
+    settings: StoreSettings,
+    shards: u16,
+    cluster: String,
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Store({})", self.shared.server)
+    }
+}
+
+impl Store {
+    /// Connects, and founds or joins the cluster that this Redis holds.
+    ///
+    /// # Errors
+    /// [`StoreError::Unreachable`] within the patience; [`StoreError::Shards`] if the cluster has
+    /// another number of shards; [`StoreError::NoCluster`] if no number is given and there is none.
+    pub async fn connect(settings: &StoreSettings) -> Result<Store, StoreError> {
+        let tcp = TcpSettings::default()
+            .set_nodelay(true)
+            .set_keepalive(
+                TcpKeepalive::new()
+                    .with_time(Duration::from_secs(5))
+                    .with_interval(Duration::from_secs(2))
+                    .with_retries(3),
+            )
+            .set_user_timeout(Duration::from_secs(8));
+        let info = settings.url.as_str().into_connection_info().map_err(StoreError::Url)?;
+        let server = Server::new("Redis", info.addr());
+        let client = Client::open(info.set_tcp_settings(tcp)).map_err(StoreError::Url)?;
+        // The tries and their waits are ours, so the manager makes one of its own.
+        let config = ConnectionManagerConfig::new()
+            .set_number_of_retries(1)
+            .set_max_delay(Duration::from_millis(200))
+            .set_connection_timeout(Some(settings.connect_timeout))
+            .set_response_timeout(Some(settings.response_timeout));
+        let manager = ConnectionManager::new_lazy_with_config(client.clone(), config)
+            .map_err(StoreError::Url)?;
+
+        let mut store = Store {
+            shared: Arc::new(Shared {
+                server: server.clone(),
+                client,
+                manager,
+                readers: Mutex::default(),
+                settings: settings.clone(),
+                shards: 0,
+                cluster: String::new(),
+            }),
+            patience: settings.patience,
+        };
+        let wanted = settings.shards.map(|shards| shards.to_string()).unwrap_or_default();
+        let mut call = scripts::CLUSTER.prepare_invoke();
+        call.key(keys::CLUSTER).arg(wanted).arg(uuid::Uuid::new_v4().to_string());
+        let (shards, id): (u16, String) = store.call("join the cluster", &call).await?;
+        match settings.shards {
+            _ if shards == 0 => return Err(StoreError::NoCluster { server }),
+            Some(configured) if configured != shards => {
+                return Err(StoreError::Shards { server, stored: shards, configured });
+            }
+            _ => {}
+        }
+        if let Some(shared) = Arc::get_mut(&mut store.shared) {
+            shared.shards = shards;
+            shared.cluster = id;
+        }
+        store.found_log().await?;
+        Ok(store)
+    }
+
+    /// The same store with another patience, for calls that have less or more time.
+    pub fn with_patience(&self, patience: Duration) -> Store {
+        Store { shared: Arc::clone(&self.shared), patience }
+    }
+
+    /// The number of the cluster's shards.
+    pub fn shards(&self) -> u16 {
+        self.shared.shards
+    }
+
+    /// All shards of the cluster.
+    pub fn all_shards(&self) -> impl Iterator<Item = Shard> + Send + use<> {
+        (0..self.shared.shards).map(Shard)
+    }
+
+    pub fn shard_of(&self, namespace: &str, name: &str) -> Shard {
+        shard_of(namespace, name, self.shared.shards)
+    }
+
+    /// The cluster's id, made when its first coordinator started.
+    pub fn cluster_id(&self) -> &str {
+        &self.shared.cluster
+    }
+
+    /// The server as messages name it; knows whether it answered last.
+    pub fn server(&self) -> &Server {
+        &self.shared.server
+    }
+
+    /// Redis' run id: another one means that Redis was restarted and may have lost the latest writes.
+    ///
+    /// # Errors
+    /// As every call: [`StoreError::Unreachable`] or [`StoreError::Refused`].
+    pub async fn run_id(&self) -> Result<String, StoreError> {
+        let info: String = self.ask("read the run id", redis::cmd("INFO").arg("server")).await?;
+        info.lines()
+            .find_map(|line| line.strip_prefix("run_id:"))
+            .map(|id| id.trim().to_owned())
+            .ok_or_else(|| self.odd("read the run id", &"INFO without run_id"))
+    }
+
+    /// Redis' clock, which every time that users see comes from.
+    ///
+    /// # Errors
+    /// As every call: [`StoreError::Unreachable`] or [`StoreError::Refused`].
+    pub async fn now(&self) -> Result<Millis, StoreError> {
+        let (seconds, micros): (u64, u64) = self.ask("read the time", &redis::cmd("TIME")).await?;
+        Ok(seconds * 1000 + micros / 1000)
+    }
+
+    pub(crate) fn settings(&self) -> &StoreSettings {
+        &self.shared.settings
+    }
+
+    /// Runs a script; a lost reply means that it is sent again as it is.
+    pub(crate) async fn call<T: FromRedisValue>(
+        &self,
+        doing: &'static str,
+        call: &ScriptInvocation<'_>,
+    ) -> Result<T, StoreError> {
+        self.again(doing, |mut manager| async move { call.invoke_async(&mut manager).await }).await
+    }
+
+    /// Runs one command that may be sent twice.
+    pub(crate) async fn ask<T: FromRedisValue>(
+        &self,
+        doing: &'static str,
+        cmd: &Cmd,
+    ) -> Result<T, StoreError> {
+        self.again(doing, |mut manager| async move { cmd.query_async(&mut manager).await }).await
+    }
+
+    /// Runs commands that may be sent twice, in one round trip.
+    pub(crate) async fn pipe<T: FromRedisValue>(
+        &self,
+        doing: &'static str,
+        pipe: &Pipeline,
+    ) -> Result<T, StoreError> {
+        self.again(doing, |mut manager| async move { pipe.query_async(&mut manager).await }).await
+    }
+
+    /// Runs a command that may wait in Redis for up to `block`, on a connection of its own. Not tried
+    /// again: its callers loop anyway.
+    pub(crate) async fn wait<T: FromRedisValue>(
+        &self,
+        doing: &'static str,
+        cmd: &Cmd,
+        block: Duration,
+    ) -> Result<T, StoreError> {
+        let shared = &self.shared;
+        let bound = block + READ_SLACK;
+        let read = async {
+            let idle = shared.readers.lock().unwrap_or_else(PoisonError::into_inner).pop();
+            let mut reader = match idle {
+                Some(reader) => reader,
+                None => {
+                    let config = AsyncConnectionConfig::new()
+                        .set_connection_timeout(Some(shared.settings.connect_timeout))
+                        .set_response_timeout(None);
+                    shared.client.get_multiplexed_async_connection_with_config(&config).await?
+                }
+            };
+            let value = cmd.query_async(&mut reader).await?;
+            // One that failed or was dropped on the way is never used again.
+            let mut readers = shared.readers.lock().unwrap_or_else(PoisonError::into_inner);
+            if readers.len() < IDLE_READERS {
+                readers.push(reader);
+            }
+            Ok::<T, RedisError>(value)
+        };
+        let result = tokio::time::timeout(bound, read).await;
+        match result {
+            Ok(Ok(value)) => {
+                shared.server.answered();
+                Ok(value)
+            }
+            Ok(Err(source)) if is_transient(&source) => {
+                shared.server.failed(&source);
+                let server = shared.server.clone();
+                // The other idle ones are as old.
+                shared.readers.lock().unwrap_or_else(PoisonError::into_inner).clear();
+                Err(StoreError::Unreachable { server, doing, after: bound, source: Some(source) })
+            }
+            Ok(Err(source)) => {
+                Err(StoreError::Refused { server: shared.server.clone(), doing, source })
+            }
+            Err(_) => {
+                shared.server.failed(&"no answer");
+                let server = shared.server.clone();
+                Err(StoreError::Unreachable { server, doing, after: bound, source: None })
+            }
+        }
+    }
+
+    /// An error for a reply that no version of the scripts gives.
+    pub(crate) fn odd(&self, doing: &'static str, reply: &dyn fmt::Debug) -> StoreError {
+        let server = self.shared.server.clone();
+        StoreError::Reply { server, doing, reply: format!("{reply:?}") }
+    }
+
+    async fn again<T, F, Fut>(&self, doing: &'static str, f: F) -> Result<T, StoreError>
+    where
+        F: Fn(ConnectionManager) -> Fut,
+        Fut: Future<Output = RedisResult<T>>,
+    {
+        let server = &self.shared.server;
+        let tries = retry::within(self.patience, server, TRIES, || {
+            let one = f(self.shared.manager.clone());
+            async {
+                one.await.map_err(|error| match is_transient(&error) {
+                    true => Failure::Transient(error),
+                    false => Failure::Permanent(error),
+                })
+            }
+        });
+        tries.await.map_err(|gave_up| match gave_up {
+            GaveUp::Permanent(source) => {
+                StoreError::Refused { server: server.clone(), doing, source }
+            }
+            GaveUp::TimedOut { server, after, last } => {
+                StoreError::Unreachable { server, doing, after, source: last }
+            }
+            GaveUp::Cancelled => StoreError::Unreachable {
+                server: server.clone(),
+                doing,
+                after: Duration::ZERO,
+                source: None,
+            },
+        })
+    }
+}
+
+/// Whether the same call may work a moment later.
+fn is_transient(error: &RedisError) -> bool {
+    let by_kind = match error.kind() {
+        ErrorKind::Io => true,
+        ErrorKind::Server(kind) => matches!(
+            kind,
+            ServerErrorKind::BusyLoading
+                | ServerErrorKind::TryAgain
+                | ServerErrorKind::ClusterDown
+                | ServerErrorKind::MasterDown
+                | ServerErrorKind::NoScript
+        ),
+        _ => false,
+    };
+    by_kind
+        || error.is_timeout()
+        || error.is_connection_dropped()
+        || error.is_connection_refusal()
+        || error.code() == Some("BUSY")
+}

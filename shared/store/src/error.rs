@@ -1,0 +1,57 @@
+//! What can go wrong between Longshore and Redis.
+
+use std::time::Duration;
+
+use longshore_support::retry::Server;
+use redis::RedisError;
+use thiserror::Error;
+
+/// An error of the store. Its text names the server and where it is, never a password.
+#[derive(Debug, Error)]
+pub enum StoreError {
+    #[error("the URL of Redis can't be used")]
+    Url(#[source] RedisError),
+    /// No answer within the patience; whether the write happened is unknown.
+    #[error("{server} did not answer within {:.1} s ({doing})", .after.as_secs_f64())]
+    Unreachable {
+        server: Server,
+        doing: &'static str,
+        after: Duration,
+        #[source]
+        source: Option<RedisError>,
+    },
+    /// Redis answered with an error: out of memory, not permitted, a bug in a script.
+    #[error("{server} refused: {doing}")]
+    Refused {
+        server: Server,
+        doing: &'static str,
+        #[source]
+        source: RedisError,
+    },
+    /// A script's reply was not what it should be.
+    #[error("{server} gave a reply that can't be understood ({doing}): {reply}")]
+    Reply { server: Server, doing: &'static str, reply: String },
+    /// A stored record can't be read.
+    #[error("the record {key} in Redis can't be read")]
+    Record {
+        key: String,
+        #[source]
+        source: serde_json::Error,
+    },
+    /// A record that can't be written as JSON.
+    #[error("a record can't be written as JSON")]
+    Encode(#[source] serde_json::Error),
+    /// The number of shards is fixed when the cluster's first coordinator starts.
+    #[error("{server} holds a cluster of {stored} shards, but {configured} are configured")]
+    Shards { server: Server, stored: u16, configured: u16 },
+    /// No coordinator has started on this Redis yet.
+    #[error("{server} holds no cluster yet: no coordinator has started")]
+    NoCluster { server: Server },
+}
+
+impl StoreError {
+    /// Whether trying again later may help: Redis is away, or not set up yet.
+    pub fn is_transient(&self) -> bool {
+        matches!(self, Self::Unreachable { .. } | Self::NoCluster { .. })
+    }
+}

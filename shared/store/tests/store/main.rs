@@ -1,0 +1,14 @@
+//! The store against a real Redis, which every test starts for itself on a free port.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod api;
+mod common;
+mod lease;
+mod lost_reply;
+mod output;
+mod owner;
+mod races;
+mod restart;
+mod watch;
+mod worker;
