@@ -1,0 +1,10 @@
+//! Runs the launcher as it was built.
+
+mod bare_image;
+mod deadline;
+mod ends;
+mod pid_one;
+mod signals;
+#[path = "../../static_build.rs"]
+mod static_build;
+mod support;
