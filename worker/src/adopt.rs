@@ -1,0 +1,164 @@
+//! A worker that comes back takes up what its predecessor ran.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use longshore_job::Outcome;
+use longshore_store::{AttemptKey, Held, Store, StoreError, StreamId};
+use longshore_support::clock::boottime_ns;
+use longshore_support::retry::{self, Failure, Policy};
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use crate::assignment::Assignment;
+use crate::attempt::{Adopted, Attempt};
+use crate::context::Context;
+use crate::output::Recent;
+use crate::runtime::{Found, RuntimeError};
+
+/// Chunks of output at the end that are looked at; each has up to 64 KiB.
+const LAST_CHUNKS: usize = 4;
+
+/// Gives this session the worker's name in every shard, and takes over what the session before held:
+/// attempts whose containers are there are taken up, running or ended, the others are handed back.
+///
+/// # Errors
+/// [`StoreError`] for what trying again can't change.
+pub(crate) async fn adopt(context: &Arc<Context>) -> Result<Vec<Attempt>, StoreError> {
+    // The lease is renewed by enrolling, so it counts from before that.
+    let sent = boottime_ns();
+    let mut held = Vec::new();
+    for shard in context.store.all_shards() {
+        let enroll = || context.store.enroll(shard, &context.name, &context.session);
+        held.extend(until_answered(&context.store, enroll).await?);
+    }
+    if held.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut containers = containers(context).await;
+    let mut adopted = Vec::new();
+    for held in held {
+        match containers.remove(&held.token) {
+            Some(found) => adopted.extend(take_up(context, held, found, sent).await?),
+            None => hand_back(context, held),
+        }
+    }
+    Ok(adopted)
+}
+
+/// This worker's containers by token, however long the runtime takes to answer.
+async fn containers(context: &Context) -> HashMap<String, Found> {
+    let mut delays = Policy::SERVER.delays();
+    loop {
+        match context.runtime.containers().await {
+            Ok(found) => {
+                let mine = found.into_iter().filter(|found| found.worker == context.name);
+                return mine.map(|found| (found.token.clone(), found)).collect();
+            }
+            Err(error) => log_silence(&error),
+        }
+        tokio::time::sleep(delays.next().unwrap_or(Duration::from_secs(2))).await;
+    }
+}
+
+fn log_silence(error: &RuntimeError) {
+    warn!(%error, "containers can't be listed yet");
+}
+
+async fn take_up(
+    context: &Arc<Context>,
+    held: Held,
+    found: Found,
+    sent: u64,
+) -> Result<Option<Attempt>, StoreError> {
+    let key = &held.attempt;
+    let job = until_answered(&context.store, || context.store.get_job_by_uid(&key.job)).await?;
+    let Some(job) = job else {
+        hand_back(context, held);
+        return Ok(None);
+    };
+    let live = until_answered(&context.store, || context.store.live_one(&key.job, key.index));
+    let started = live.await?.and_then(|live| live.attempt.started);
+    let lease = Duration::from_millis(held.lease_ms);
+    let assignment = Assignment::new(
+        key.clone(),
+        held.token.clone(),
+        lease,
+        job.namespace,
+        job.name,
+        &job.object,
+    );
+    let assignment = match assignment {
+        Ok(assignment) => assignment,
+        Err(error) => {
+            warn!(attempt = %key, %error, "the Job can't be read");
+            hand_back(context, held);
+            return Ok(None);
+        }
+    };
+    info!(attempt = %key, container = found.name, "taken up again");
+    let output = last_output(&context.store, key).await?;
+    let adopted = Adopted { output, started };
+    Ok(Some(Attempt::new(context, assignment, found.restarts, sent, Some(adopted))))
+}
+
+/// Finishes an attempt without a container as a disruption, in the background.
+fn hand_back(context: &Arc<Context>, held: Held) {
+    let context = context.clone();
+    tokio::spawn(async move {
+        warn!(attempt = %held.attempt, "no container of it is left; handed back");
+        let folder = context.folders.attempt(&held.token);
+        if let Err(error) = folder.end_now() {
+            warn!(attempt = %held.attempt, %error, "the deadline can't be written");
+        }
+        let outcome = Outcome::Disrupted {
+            reason: "WorkerRestarted".into(),
+            message: "the worker restarted and found no container of the attempt".into(),
+            host_lost: false,
+        };
+        context.finish(&held.attempt, &held.token, &outcome, None).await;
+    });
+}
+
+/// The last of what is stored of an attempt's output.
+async fn last_output(store: &Store, key: &AttemptKey) -> Result<Recent, StoreError> {
+    let (mut after, mut last): (_, Vec<Vec<u8>>) = (StreamId::START, Vec::new());
+    loop {
+        let read = || store.read_output(key, after, Duration::ZERO);
+        let batch = until_answered(store, read).await?;
+        after = batch.next;
+        let more = !batch.chunks.is_empty() && !batch.ended;
+        last.extend(batch.chunks);
+        last.drain(..last.len().saturating_sub(LAST_CHUNKS));
+        if !more {
+            break;
+        }
+    }
+    let mut recent = Recent::default();
+    last.iter().for_each(|chunk| recent.remember(chunk));
+    Ok(recent)
+}
+
+/// Calls until Redis answers.
+async fn until_answered<T, F, Fut>(store: &Store, mut call: F) -> Result<T, StoreError>
+where
+    F: FnMut() -> Fut,
+    Fut: Future<Output = Result<T, StoreError>>,
+{
+    let never = CancellationToken::new();
+    let answer = retry::forever(store.server(), Policy::SERVER, &never, || {
+        let call = call();
+        async {
+            call.await.map_err(|error| match error.is_transient() {
+                true => Failure::Transient(error),
+                false => Failure::Permanent(error),
+            })
+        }
+    });
+    match answer.await {
+        Ok(value) => Ok(value),
+        Err(retry::GaveUp::Permanent(error)) => Err(error),
+        Err(_) => std::future::pending().await,
+    }
+}

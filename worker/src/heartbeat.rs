@@ -1,0 +1,102 @@
+//! The worker's Node: what it is, what it runs, and whether it takes tickets.
+
+use std::time::Duration;
+
+use longshore_store::NodeRecord;
+use longshore_support::clock::boottime;
+use longshore_support::host_name;
+use tokio::time::{Instant, sleep, sleep_until};
+use tracing::warn;
+
+use crate::context::Context;
+use crate::runtime::Facts;
+
+/// Between two heartbeats.
+const EVERY: Duration = Duration::from_secs(5);
+/// The least time between two, when attempts come and go.
+const LEAST: Duration = Duration::from_millis(500);
+
+/// Sends heartbeats for as long as the worker lives.
+pub(crate) async fn run(context: &Context) {
+    let mut running = context.attempts.running();
+    let mut node = describe(context);
+    loop {
+        let begun = Instant::now();
+        match context.runtime.facts().await {
+            Ok(facts) => ready(&mut node, facts),
+            Err(error) => {
+                if node.ready {
+                    warn!(%error, "taking no tickets");
+                }
+                node.ready = false;
+                node.reason = "RuntimeUnavailable".into();
+                node.message = error.to_string();
+            }
+        }
+        loop {
+            node.running = *running.borrow_and_update();
+            let beaten = beat(context, &node).await;
+            sleep(LEAST).await;
+            tokio::select! {
+                () = sleep_until(begun + EVERY) => break,
+                // A change of what runs is worth a heartbeat of its own, but not a look at the runtime.
+                changed = running.changed(), if beaten => if changed.is_err() { break },
+            }
+        }
+    }
+}
+
+/// Says that the worker has gone down of its own accord.
+pub(crate) async fn farewell(context: &Context) {
+    let node = NodeRecord {
+        ready: false,
+        reason: "Drained".into(),
+        message: "the worker was shut down".into(),
+        ..describe(context)
+    };
+    let store = context.store.with_patience(LEAST);
+    if let Err(error) = store.heartbeat(&node).await {
+        warn!(%error, "the last heartbeat was not sent");
+    }
+}
+
+/// Sends one; `false` if Redis did not answer.
+async fn beat(context: &Context, node: &NodeRecord) -> bool {
+    let sent = boottime();
+    match context.store.with_patience(EVERY).heartbeat(node).await {
+        Ok(cordoned) => {
+            context.contact.answered(sent);
+            context.contact.set_fit(node.ready && !cordoned);
+            true
+        }
+        Err(error) => {
+            warn!(%error, "a heartbeat was not sent");
+            false
+        }
+    }
+}
+
+fn describe(context: &Context) -> NodeRecord {
+    NodeRecord {
+        name: context.name.clone(),
+        session: context.session.clone(),
+        slots: context.slots,
+        runtime: context.runtime_name.into(),
+        host: host_name(),
+        version: env!("CARGO_PKG_VERSION").into(),
+        started: context.started,
+        ..NodeRecord::default()
+    }
+}
+
+fn ready(node: &mut NodeRecord, facts: Facts) {
+    node.engine_version = facts.runtime_version;
+    node.kernel = facts.kernel;
+    node.os = facts.os;
+    node.arch = facts.arch;
+    node.cpus = facts.cpus;
+    node.memory = facts.memory;
+    node.ready = true;
+    node.reason = String::new();
+    node.message = String::new();
+}

@@ -1,0 +1,114 @@
+//! Containers on a Docker Engine: API 1.41 (20.10) and newer.
+
+mod config;
+mod engine;
+mod env;
+mod exit;
+mod follow;
+mod image;
+mod run;
+#[cfg(test)]
+mod tests;
+mod volumes;
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use bollard::query_parameters::{ListContainersOptionsBuilder, RemoveContainerOptionsBuilder};
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use tokio::sync::Semaphore;
+
+pub(crate) use volumes::HostPaths;
+
+use super::{Ended, Facts, Found, Run, Runtime, RuntimeError};
+use config::Common;
+use engine::{Engine, status};
+
+/// Starts that may be under way at once; more only wait for each other inside the daemon.
+const PARALLEL_STARTS: usize = 8;
+
+/// A Docker daemon that runs a worker's containers.
+pub(crate) struct DockerRuntime {
+    engine: Engine,
+    common: Common,
+    host_paths: HostPaths,
+    /// How long an image may fail to be pulled before the attempt fails.
+    pull_timeout: Duration,
+    starts: Semaphore,
+}
+
+impl DockerRuntime {
+    /// Connects to the daemon at a `unix://` or `tcp://` address. `cluster` is the cluster's id.
+    pub(crate) async fn connect(
+        host: &str,
+        cluster: &str,
+        worker: &str,
+        host_paths: HostPaths,
+        pull_timeout: Duration,
+    ) -> Result<Self, RuntimeError> {
+        let engine = Engine::connect(host).await?;
+        let cpus = engine.facts().await?.cpus;
+        Ok(Self {
+            engine,
+            common: Common { cluster: cluster.to_owned(), worker: worker.to_owned(), cpus },
+            host_paths,
+            pull_timeout,
+            starts: Semaphore::new(PARALLEL_STARTS),
+        })
+    }
+}
+
+impl Runtime for DockerRuntime {
+    fn facts(&self) -> BoxFuture<'_, Result<Facts, RuntimeError>> {
+        self.engine.facts().boxed()
+    }
+
+    fn run<'a>(&'a self, run: Run<'a>) -> BoxFuture<'a, Ended> {
+        run::run(self, run).boxed()
+    }
+
+    fn remove<'a>(&'a self, container: &'a str) -> BoxFuture<'a, Result<(), RuntimeError>> {
+        remove(&self.engine, container).boxed()
+    }
+
+    fn containers(&self) -> BoxFuture<'_, Result<Vec<Found>, RuntimeError>> {
+        containers(&self.engine, &self.common.cluster).boxed()
+    }
+}
+
+/// Tries of a removal: a container that has just ended can still be busy inside the daemon.
+const REMOVE_TRIES: u32 = 8;
+
+async fn remove(engine: &Engine, container: &str) -> Result<(), RuntimeError> {
+    let options = RemoveContainerOptionsBuilder::default().force(true).v(true).build();
+    let mut pause = Duration::from_millis(20);
+    let mut tries = 0;
+    loop {
+        let removal = engine.docker.remove_container(container, Some(options.clone())).await;
+        tries += 1;
+        match removal {
+            Ok(()) => return Ok(()),
+            Err(error) if status(&error) == Some(404) => return Ok(()),
+            Err(error) if tries == REMOVE_TRIES => return Err(engine.failure(error)),
+            // 409: its removal is under way already; 500: the daemon is not done with its end.
+            Err(error) if matches!(status(&error), Some(409 | 500)) => {
+                tokio::time::sleep(pause).await;
+                pause *= 2;
+            }
+            Err(error) => return Err(engine.failure(error)),
+        }
+    }
+}
+
+async fn containers(engine: &Engine, cluster: &str) -> Result<Vec<Found>, RuntimeError> {
+    let label = format!("{}={cluster}", config::CLUSTER);
+    let filters = HashMap::from([("label".to_owned(), vec![label])]);
+    let options = ListContainersOptionsBuilder::default().all(true).filters(&filters).build();
+    let list = engine.docker.list_containers(Some(options)).await;
+    let found = list.map_err(|error| engine.failure(error))?.into_iter().filter_map(|summary| {
+        let names = summary.names.unwrap_or_default();
+        config::found(names.first()?, &summary.labels.unwrap_or_default())
+    });
+    Ok(found.collect())
+}

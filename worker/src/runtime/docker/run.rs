@@ -1,0 +1,347 @@
+//! One container from its creation to its end.
+
+use std::time::Duration;
+
+use bollard::errors::Error;
+use bollard::query_parameters::{
+    CreateContainerOptionsBuilder, KillContainerOptions, StopContainerOptionsBuilder,
+    WaitContainerOptionsBuilder,
+};
+use futures::StreamExt;
+use longshore_job::Outcome;
+use longshore_support::retry::Policy;
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tracing::{debug, info, warn};
+
+use super::engine::{Engine, message, status};
+use super::exit::{Record, State, judge, lost, start_error};
+use super::follow::Follow;
+use super::{DockerRuntime, config, image, remove, volumes};
+use crate::control::{Control, Order};
+use crate::folder::Folder;
+use crate::runtime::{Ended, Run, Stage};
+
+/// What must be left of the lease for a start to be worth it.
+const LEASE_TO_START: Duration = Duration::from_secs(1);
+/// How long to wait for a renewal that makes it so.
+const RENEWAL: Duration = Duration::from_secs(10);
+/// How long the daemon may be silent after an exit before the exit is a disruption.
+const EXIT_PATIENCE: Duration = Duration::from_secs(10);
+/// How long a stopped container may take beyond its grace period.
+const STOP_PATIENCE: Duration = Duration::from_secs(10);
+
+/// Runs a container to its end, or goes on with one that is there.
+pub(super) async fn run(runtime: &DockerRuntime, mut run: Run<'_>) -> Ended {
+    let name = run.assignment.container_name();
+    let engine = &runtime.engine;
+    let follow = if run.adopted {
+        if matches!(inspect(engine, &name).await, Ok(Some(found)) if !found.has_run) {
+            // Its start may be under way inside the daemon.
+            end_for_sure(engine, run.folder, &name).await;
+            let message = "the worker restarted before the container was started";
+            return Ended::Outcome(lost("WorkerRestarted", message, false));
+        }
+        Follow::resume(engine, &name, run.output.clone())
+    } else {
+        let mut control = run.control.clone();
+        let start = start(runtime, &run, &name);
+        tokio::select! {
+            biased;
+            order = control.above(Order::Run) => return abandon(engine, &run, &name, order).await,
+            started = start => match started {
+                Ok(follow) => follow,
+                Err(outcome) => return fail_to_start(engine, &run, &name, outcome).await,
+            },
+        }
+    };
+    run.progress.send_replace(Stage::Running);
+    let container = Running { engine, name: &name, folder: run.folder };
+    let ended = container.watch(&mut run.control).await;
+    follow.drain().await;
+    ended
+}
+
+/// Creates and starts the container; gives what follows its output. An error is the outcome.
+async fn start(runtime: &DockerRuntime, run: &Run<'_>, name: &str) -> Result<Follow, Outcome> {
+    let (engine, assignment) = (&runtime.engine, run.assignment);
+    let spec = assignment.container();
+    let image_name = spec.image.as_deref().unwrap_or_default();
+    let policy = spec.image_pull_policy.as_deref().unwrap_or("IfNotPresent");
+    let image =
+        image::ensure(engine, image_name, policy, runtime.pull_timeout, &run.progress).await?;
+
+    let _permit = runtime.starts.acquire().await;
+    // Images can take longer than a lease, and a claim's reply can come late.
+    if timeout(RENEWAL, run.control.clone().leased_for(LEASE_TO_START)).await.is_err() {
+        return Err(lost("LeaseExpired", "the lease ran out before the start", false));
+    }
+    let on_host = |error: std::io::Error| lost("StartFailed", error.to_string(), false);
+    run.folder.create(run.control.deadline()).map_err(on_host)?;
+    let mounts = volumes::mounts(assignment.pod_spec(), spec, run.folder, &runtime.host_paths);
+    let config = mounts.and_then(|mounts| {
+        config::container(&runtime.common, assignment, run.restarts, run.folder, &image, mounts)
+    });
+    let config = config.map_err(|message| Outcome::StartError {
+        reason: "CreateContainerConfigError".into(),
+        message,
+        code: 128,
+    })?;
+    create(engine, name, config).await?;
+    let instance = engine.instance().await.map_err(on_host)?;
+    if let Some(instance) = instance {
+        run.folder.write_engine(&instance).map_err(on_host)?;
+    }
+    let follow = Follow::attach(engine, name, run.output.clone()).await;
+    let follow = follow.map_err(|error| lost("StartFailed", message(&error), false))?;
+    match engine.docker.start_container(name, None).await {
+        Ok(()) => Ok(follow),
+        Err(error) => match inspect(engine, name).await {
+            // The daemon was slow, or its answer got lost: what became of the container counts.
+            Ok(Some(found)) if found.has_run && status(&error).is_none() => Ok(follow),
+            Ok(Some(found)) if status(&error).is_some() => {
+                Err(start_error(&message(&error), found.state.code))
+            }
+            _ => Err(lost("StartFailed", format!("Docker: {}", message(&error)), false)),
+        },
+    }
+}
+
+/// Creates the container; a leftover of an earlier attempt of the same name goes first.
+async fn create(
+    engine: &Engine,
+    name: &str,
+    config: bollard::models::ContainerCreateBody,
+) -> Result<(), Outcome> {
+    let options = CreateContainerOptionsBuilder::default().name(name).build();
+    for last_try in [false, true] {
+        let created = engine.docker.create_container(Some(options.clone()), config.clone()).await;
+        let error = match created {
+            Ok(_) => return Ok(()),
+            Err(error) => error,
+        };
+        match status(&error) {
+            Some(409) if !last_try => {
+                info!(container = name, "a leftover has the container's name; removed");
+                let removed = remove(engine, name).await;
+                removed.map_err(|error| lost("StartFailed", error.to_string(), false))?;
+            }
+            Some(400) => {
+                return Err(Outcome::StartError {
+                    reason: "CreateContainerConfigError".into(),
+                    message: message(&error),
+                    code: 128,
+                });
+            }
+            Some(404 | 500) => return Err(start_error(&message(&error), 0)),
+            _ => return Err(lost("StartFailed", format!("Docker: {}", message(&error)), false)),
+        }
+    }
+    Err(lost("StartFailed", "the container's name stays taken", false))
+}
+
+/// Gives up a start that is under way. What the daemon may still do with it comes to nothing: the
+/// launcher finds its deadline passed.
+async fn abandon(engine: &Engine, run: &Run<'_>, name: &str, order: Order) -> Ended {
+    end_for_sure(engine, run.folder, name).await;
+    match order {
+        Order::Gone => Ended::Gone,
+        Order::Drain { .. } => Ended::Outcome(drained()),
+        Order::Run | Order::Stop { .. } => Ended::Outcome(Outcome::Stopped { code: None }),
+    }
+}
+
+/// An outcome that hands the index on must not leave a container behind that may still start.
+async fn fail_to_start(engine: &Engine, run: &Run<'_>, name: &str, outcome: Outcome) -> Ended {
+    if matches!(outcome, Outcome::Disrupted { .. }) {
+        end_for_sure(engine, run.folder, name).await;
+    }
+    Ended::Outcome(outcome)
+}
+
+/// Ends a container whatever state it is in, by its launcher and by Docker.
+async fn end_for_sure(engine: &Engine, folder: &Folder, name: &str) {
+    if let Err(error) = folder.end_now() {
+        warn!(container = name, %error, "the deadline can't be written");
+    }
+    if let Err(error) = remove(engine, name).await {
+        warn!(container = name, %error, "the container can't be removed now");
+        // The launcher looks at its deadline each second.
+        sleep(Duration::from_secs(2)).await;
+    }
+}
+
+fn drained() -> Outcome {
+    lost("Drained", "the worker is going down", false)
+}
+
+/// A container that has been started.
+struct Running<'a> {
+    engine: &'a Engine,
+    name: &'a str,
+    folder: &'a Folder,
+}
+
+impl Running<'_> {
+    /// Waits for the container's end, and brings it about when ordered to.
+    async fn watch(&self, control: &mut Control) -> Ended {
+        let mut exit = std::pin::pin!(self.exited());
+        let order = tokio::select! {
+            biased;
+            outcome = &mut exit => return Ended::Outcome(outcome),
+            order = control.above(Order::Run) => order,
+        };
+        if order == Order::Gone {
+            return self.kill().await;
+        }
+        // One that has ended by itself before it was told to stop has its own outcome.
+        if let Ok(Some(found)) = inspect(self.engine, self.name).await
+            && !found.running
+        {
+            return Ended::Outcome(exit.await);
+        }
+        let (Order::Stop { grace } | Order::Drain { grace }) = order else {
+            return self.kill().await;
+        };
+        info!(container = self.name, grace, "stopping");
+        let mut stop = std::pin::pin!(self.stop(grace));
+        let (mut heard, mut stopped) = (order, false);
+        let outcome = loop {
+            tokio::select! {
+                biased;
+                outcome = &mut exit => break outcome,
+                higher = control.above(heard) => match higher {
+                    Order::Gone => return self.kill().await,
+                    higher => heard = higher,
+                },
+                () = &mut stop, if !stopped => stopped = true,
+            }
+        };
+        let code = match outcome {
+            Outcome::Exited { code, .. } | Outcome::StartError { code, .. } => Some(code),
+            Outcome::Disrupted { .. } | Outcome::Stopped { .. } => None,
+        };
+        match heard {
+            Order::Drain { .. } => Ended::Outcome(drained()),
+            _ => Ended::Outcome(Outcome::Stopped { code }),
+        }
+    }
+
+    /// SIGTERM, and SIGKILL after the grace period; returns when both had their time.
+    async fn stop(&self, grace: u32) {
+        let grace = i32::try_from(grace).unwrap_or(i32::MAX);
+        let whole = Duration::from_secs(grace.unsigned_abs().into()) + STOP_PATIENCE;
+        let options = StopContainerOptionsBuilder::default().t(grace).build();
+        let docker = self.engine.docker.clone().with_timeout(whole);
+        let end = Instant::now() + whole;
+        if let Err(error) = docker.stop_container(self.name, Some(options)).await {
+            warn!(container = self.name, error = message(&error), "Docker can't stop it");
+            if status(&error) != Some(404) {
+                sleep_until(end).await;
+            }
+        }
+        // Needs no daemon, where that is what failed.
+        if let Err(error) = self.folder.end_now() {
+            warn!(container = self.name, %error, "the deadline can't be written");
+        }
+    }
+
+    async fn kill(&self) -> Ended {
+        info!(container = self.name, "killing a container that is this worker's no more");
+        if let Err(error) = self.folder.end_now() {
+            warn!(container = self.name, %error, "the deadline can't be written");
+        }
+        let killed =
+            self.engine.docker.kill_container(self.name, None::<KillContainerOptions>).await;
+        if let Err(error) = killed {
+            debug!(container = self.name, error = message(&error), "not killed by Docker");
+        }
+        Ended::Gone
+    }
+
+    /// Waits until the container has ended for sure, and judges how.
+    async fn exited(&self) -> Outcome {
+        let mut delays = Policy::SERVER.delays();
+        loop {
+            // Not `next-exit` before the start: this one answers at once if the container has ended
+            // meanwhile, so nothing can be missed, and it serves adopted containers as well.
+            let options = WaitContainerOptionsBuilder::default().condition("not-running").build();
+            let wait = self.engine.docker.wait_container(self.name, Some(options));
+            let ended = match std::pin::pin!(wait).next().await {
+                Some(Ok(answer)) => answer.status_code == 0 && answer.error.is_none(),
+                // bollard's word for an exit code above 0.
+                Some(Err(Error::DockerContainerWaitError { .. })) => true,
+                Some(Err(error)) => status(&error) == Some(404),
+                None => false,
+            };
+            // A broken wait says nothing: the container may run on without the daemon.
+            if (ended || self.folder.exit_record().is_some())
+                && let Some(outcome) = self.outcome().await
+            {
+                return outcome;
+            }
+            sleep(delays.next().unwrap_or(Duration::from_secs(2))).await;
+        }
+    }
+
+    /// The outcome of the container, which should have ended; `None` if it runs after all.
+    async fn outcome(&self) -> Option<Outcome> {
+        let record = self.folder.exit_record().as_deref().and_then(Record::parse);
+        if let Some(Record::Deadline | Record::Refused(_) | Record::StartError { .. }) = record {
+            return Some(judge(record, None, true));
+        }
+        let mut delays = Policy::SERVER.delays();
+        let answer = timeout(EXIT_PATIENCE, async {
+            loop {
+                // The instance after the state: the same one has then answered both.
+                if let Ok(found) = inspect(self.engine, self.name).await
+                    && let Ok(instance) = self.engine.instance().await
+                {
+                    return (found, instance);
+                }
+                sleep(delays.next().unwrap_or(Duration::from_secs(2))).await;
+            }
+        });
+        let Ok((found, instance)) = answer.await else {
+            return Some(judge(record, None, false));
+        };
+        if record.is_none() && found.as_ref().is_some_and(|found| found.running) {
+            return None;
+        }
+        let same = match (self.folder.engine(), instance) {
+            (Some(before), Some(now)) => before == now,
+            // It can't be known, so the launcher's record has to do.
+            _ => true,
+        };
+        Some(judge(record, found.map(|found| found.state), same))
+    }
+}
+
+/// What Docker knows of a container.
+struct Inspected {
+    running: bool,
+    /// Whether it was ever started.
+    has_run: bool,
+    state: State,
+}
+
+/// Asks over a fresh connection; `None` if there is no such container.
+async fn inspect(engine: &Engine, name: &str) -> Result<Option<Inspected>, Error> {
+    let found = match engine.docker.inspect_container(name, None).await {
+        Ok(found) => found.state.unwrap_or_default(),
+        Err(error) if status(&error) == Some(404) => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let code = found.exit_code.and_then(|code| i32::try_from(code).ok()).unwrap_or(-1);
+    let running = found.running.unwrap_or(false);
+    // Docker's zero time, in the year 1.
+    let started = found.started_at.is_some_and(|at| !at.starts_with("0001-"));
+    Ok(Some(Inspected {
+        running,
+        has_run: running || started,
+        state: State {
+            code,
+            oom_killed: found.oom_killed.unwrap_or(false),
+            error: found.error.unwrap_or_default(),
+        },
+    }))
+}

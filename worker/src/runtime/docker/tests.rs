@@ -1,0 +1,381 @@
+//! The runtime against this machine's Docker engine, with the image `busybox:1.36`.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use longshore_job::Outcome;
+use longshore_support::clock::{boottime_ns, log_stamp};
+use serde_json::{Value, json};
+use tokio::sync::watch;
+use tokio::time::timeout;
+use uuid::Uuid;
+
+use super::{DockerRuntime, HostPaths};
+use crate::assignment::{Assignment, tests::assignment};
+use crate::control::{Control, Handle, Order};
+use crate::folder::{Folder, Folders};
+use crate::output::{Recent, tests::captured};
+use crate::runtime::{Ended, Run, Runtime, Stage};
+
+const IMAGE: &str = "busybox:1.36";
+/// No step of a test takes longer.
+const BOUND: Duration = Duration::from_secs(60);
+const LONG_LEASE: Duration = Duration::from_secs(600);
+
+/// One attempt on a runtime of its own.
+struct Bench {
+    runtime: DockerRuntime,
+    assignment: Assignment,
+    folder: Folder,
+    handle: Handle,
+    control: Control,
+    stage: watch::Sender<Stage>,
+    _state: tempfile::TempDir,
+}
+
+impl Bench {
+    async fn new(container: Value) -> Self {
+        Self::with_pod(json!({ "containers": [container] }), LONG_LEASE).await
+    }
+
+    async fn with_pod(pod_spec: Value, lease: Duration) -> Self {
+        Self::on_engine("unix:///var/run/docker.sock", pod_spec, lease).await
+    }
+
+    async fn on_engine(host: &str, pod_spec: Value, lease: Duration) -> Self {
+        let state = tempfile::tempdir().expect("a folder");
+        let folders = Folders::prepare(state.path()).expect("prepared");
+        let host_paths = HostPaths::new(vec![state.path().to_owned()]);
+        let cluster = Uuid::new_v4().to_string();
+        let runtime =
+            DockerRuntime::connect(host, &cluster, "worker-1", host_paths, Duration::from_secs(3));
+        let runtime = runtime.await.expect("a Docker engine: deploy/docker-engine start");
+        let token = Uuid::new_v4().simple().to_string();
+        let deadline = boottime_ns() + lease.as_nanos() as u64;
+        let (handle, control) = Control::new(0, deadline);
+        let (stage, _) = watch::channel(Stage::Starting);
+        Self {
+            runtime,
+            assignment: assignment(&token, pod_spec),
+            folder: folders.attempt(&token),
+            handle,
+            control,
+            stage,
+            _state: state,
+        }
+    }
+
+    /// Runs the container and gives how it ended and its output.
+    async fn run(&self) -> (Ended, String) {
+        let (output, text) = captured(Recent::default());
+        let ended = timeout(BOUND, self.run_with(false, output)).await.expect("it ends");
+        (ended, text())
+    }
+
+    async fn run_with(&self, adopted: bool, output: crate::output::Writer) -> Ended {
+        let run = Run {
+            assignment: &self.assignment,
+            folder: &self.folder,
+            restarts: 0,
+            adopted,
+            control: self.control.clone(),
+            progress: self.stage.clone(),
+            output,
+        };
+        self.runtime.run(run).await
+    }
+
+    /// Gives an order once the container runs.
+    async fn order_when_running(&self, order: Order) {
+        self.running().await;
+        self.handle.order(order);
+    }
+
+    async fn running(&self) {
+        let mut stage = self.stage.subscribe();
+        let running = stage.wait_for(|stage| *stage == Stage::Running);
+        let _ = timeout(BOUND, running).await.expect("it starts");
+    }
+
+    async fn clean_up(self) {
+        let name = self.assignment.container_name();
+        self.runtime.remove(&name).await.expect("removed");
+        self.runtime.remove(&name).await.expect("removed again");
+        assert_eq!(self.runtime.containers().await.expect("listed"), []);
+    }
+}
+
+fn shell(script: &str) -> Value {
+    json!({ "name": "main", "image": IMAGE, "command": ["sh", "-c", script] })
+}
+
+fn exited(code: i32, reason: &str) -> Ended {
+    Ended::Outcome(Outcome::Exited { code, reason: reason.into(), message: String::new() })
+}
+
+fn start_error(ended: &Ended) -> (&str, i32, &str) {
+    match ended {
+        Ended::Outcome(Outcome::StartError { reason, code, message }) => (reason, *code, message),
+        other => panic!("{other:?} is no start error"),
+    }
+}
+
+fn disruption(ended: &Ended) -> &str {
+    match ended {
+        Ended::Outcome(Outcome::Disrupted { reason, .. }) => reason,
+        other => panic!("{other:?} is no disruption"),
+    }
+}
+
+#[tokio::test]
+async fn a_container_runs_with_its_environment_and_its_exit_code_counts() {
+    let mut container =
+        shell("echo $JOB_COMPLETION_INDEX $(hostname) $A; pwd; echo bad >&2; printf tail; exit 3");
+    container["env"] = json!([{ "name": "A", "value": "[$(LONGSHORE_FENCING_TOKEN)]" }]);
+    container["workingDir"] = json!("/tmp");
+    let bench = Bench::new(container).await;
+    let (ended, output) = bench.run().await;
+    assert_eq!(ended, exited(3, "Error"));
+    let token = &bench.assignment.token;
+    for line in [format!("4 pi-4 [{token}]"), "/tmp".into(), "bad".into(), "tail".into()] {
+        assert!(output.contains(&line), "{line:?} is not in {output:?}");
+    }
+    let found = bench.runtime.containers().await.expect("listed");
+    assert_eq!((found[0].key.clone(), &found[0].token), (bench.assignment.key.clone(), token));
+    bench.clean_up().await;
+}
+
+#[tokio::test]
+async fn what_cannot_start_is_told_apart() {
+    let bench = Bench::new(json!({ "name": "main", "image": IMAGE, "command": ["nowhere"] })).await;
+    let (ended, _) = bench.run().await;
+    let (reason, code, message) = start_error(&ended);
+    assert_eq!((reason, code), ("StartError", 127));
+    assert!(message.contains("nowhere"), "{message}");
+    bench.clean_up().await;
+
+    let bench = Bench::new(json!({ "name": "main", "image": IMAGE, "command": ["/etc"] })).await;
+    assert_eq!(start_error(&bench.run().await.0).1, 126);
+    bench.clean_up().await;
+
+    let missing = json!({ "name": "main", "image": "no-such-image:1", "imagePullPolicy": "Never" });
+    let bench = Bench::new(missing).await;
+    assert_eq!(start_error(&bench.run().await.0).0, "ErrImageNeverPull");
+    bench.clean_up().await;
+
+    let bench = Bench::new(json!({ "name": "main", "image": "UPPER CASE" })).await;
+    assert_eq!(start_error(&bench.run().await.0).0, "InvalidImageName");
+    bench.clean_up().await;
+}
+
+#[tokio::test]
+async fn an_image_that_cannot_be_pulled_is_waited_for_and_then_fails() {
+    // Nothing listens on the discard port.
+    let bench = Bench::new(json!({ "name": "main", "image": "127.0.0.1:9/no/such:1" })).await;
+    let mut stage = bench.stage.subscribe();
+    let waiting = async {
+        let waits = |stage: &Stage| matches!(stage, Stage::Waiting { reason: "ErrImagePull", .. });
+        stage.wait_for(waits).await.expect("it waits").clone()
+    };
+    let (stage, (ended, _)) = tokio::join!(waiting, bench.run());
+    assert!(matches!(stage, Stage::Waiting { message, .. } if message.contains("no/such")));
+    assert_eq!(start_error(&ended).0, "ErrImagePull");
+    bench.clean_up().await;
+}
+
+#[tokio::test]
+async fn stop_lets_the_container_end_in_its_own_way() {
+    let bench =
+        Bench::new(shell("trap 'echo bye; exit 7' TERM; while :; do sleep 0.1; done")).await;
+    let order = bench.order_when_running(Order::Stop { grace: 20 });
+    let ((), (ended, output)) = tokio::join!(order, bench.run());
+    assert_eq!(ended, Ended::Outcome(Outcome::Stopped { code: Some(7) }));
+    assert!(output.contains("bye"), "{output:?}");
+    bench.clean_up().await;
+}
+
+#[tokio::test]
+async fn drain_hands_back_and_gone_reports_nothing() {
+    let bench = Bench::new(shell("sleep 600")).await;
+    let order = bench.order_when_running(Order::Drain { grace: 1 });
+    let ((), (ended, _)) = tokio::join!(order, bench.run());
+    assert_eq!(disruption(&ended), "Drained");
+    bench.clean_up().await;
+
+    let bench = Bench::new(shell("sleep 600")).await;
+    let order = bench.order_when_running(Order::Gone);
+    let ((), (ended, _)) = tokio::join!(order, bench.run());
+    assert_eq!(ended, Ended::Gone);
+    bench.clean_up().await;
+}
+
+#[tokio::test]
+async fn an_order_before_the_start_starts_nothing() {
+    let bench = Bench::new(shell("sleep 600")).await;
+    bench.handle.order(Order::Stop { grace: 30 });
+    assert_eq!(bench.run().await.0, Ended::Outcome(Outcome::Stopped { code: None }));
+    bench.clean_up().await;
+}
+
+#[tokio::test]
+async fn the_container_ends_with_its_lease() {
+    let pod = json!({ "containers": [shell("sleep 600")] });
+    let bench = Bench::with_pod(pod, Duration::from_secs(4)).await;
+    assert_eq!(disruption(&bench.run().await.0), "LeaseExpired");
+    bench.clean_up().await;
+}
+
+#[tokio::test]
+async fn too_little_memory_is_told() {
+    let mut container = shell("tail /dev/zero");
+    container["resources"] = json!({ "limits": { "memory": "16Mi" } });
+    let bench = Bench::new(container).await;
+    assert_eq!(bench.run().await.0, exited(137, "OOMKilled"));
+    bench.clean_up().await;
+}
+
+#[tokio::test]
+async fn volumes_are_kept_over_a_restart_and_host_paths_need_leave() {
+    let mut container = shell("cat /data/seen 2>/dev/null; echo once > /data/seen");
+    container["volumeMounts"] = json!([{ "name": "data", "mountPath": "/data" }]);
+    let pod = json!({
+        "containers": [container], "volumes": [{ "name": "data", "emptyDir": {} }]
+    });
+    let bench = Bench::with_pod(pod, LONG_LEASE).await;
+    assert_eq!(bench.run().await, (exited(0, "Completed"), String::new()));
+    // The leftover has the container's name.
+    assert_eq!(bench.run().await, (exited(0, "Completed"), "once\n".into()));
+    bench.clean_up().await;
+
+    let mut container = shell("true");
+    container["volumeMounts"] = json!([{ "name": "data", "mountPath": "/data" }]);
+    let pod = json!({
+        "containers": [container], "volumes": [{ "name": "data", "hostPath": { "path": "/etc" } }]
+    });
+    let bench = Bench::with_pod(pod, LONG_LEASE).await;
+    let (ended, _) = bench.run().await;
+    let (reason, _, message) = start_error(&ended);
+    assert_eq!(reason, "CreateContainerConfigError");
+    assert!(message.contains("worker.host_paths"), "{message}");
+    bench.clean_up().await;
+}
+
+#[tokio::test]
+async fn a_container_is_adopted_with_the_output_that_was_missed() {
+    let script = "echo one; while [ ! -e /data/go ]; do sleep 0.1; done; echo two; exit 5";
+    let mut container = shell(script);
+    container["volumeMounts"] = json!([{ "name": "data", "mountPath": "/data" }]);
+    let pod = json!({
+        "containers": [container], "volumes": [{ "name": "data", "emptyDir": {} }]
+    });
+    let bench = Bench::with_pod(pod, LONG_LEASE).await;
+    let (output, text) = captured(Recent::default());
+    let first = async {
+        bench.running().await;
+        while !text().contains("one") {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::select! {
+        () = first => {}
+        ended = bench.run_with(false, output) => panic!("{ended:?}"),
+    }
+    // The process is gone, its container goes on.
+    let mut stored = Recent::default();
+    stored.remember(format!("{} o one\n", log_stamp(std::time::SystemTime::now())).as_bytes());
+    let (output, text) = captured(stored);
+    let go = bench.folder.volume("data").expect("there").join("go");
+    std::fs::write(go, "").expect("written");
+    let ended = timeout(BOUND, bench.run_with(true, output)).await.expect("it ends");
+    assert_eq!(ended, exited(5, "Error"));
+    assert_eq!(text(), "two\n");
+    bench.clean_up().await;
+}
+
+#[tokio::test]
+async fn a_flood_of_output_does_not_hold_the_container_up() {
+    let bench = Bench::new(shell("yes 0123456789 | head -c 50000000; echo last")).await;
+    let (ended, output) = bench.run().await;
+    assert_eq!(ended, exited(0, "Completed"));
+    assert!(output.len() < 2_000_000 && output.ends_with("last\n"), "{} bytes", output.len());
+    bench.clean_up().await;
+}
+
+/// A daemon that goes down ends its containers with SIGTERM, and one that traps it exits with 0: that
+/// is no success, nor any other exit of its own.
+#[tokio::test]
+async fn a_daemon_that_goes_down_makes_no_success() {
+    let engine = PrivateEngine::start();
+    let script = "trap 'exit 0' TERM; while :; do sleep 0.1; done";
+    let pod = json!({ "containers": [shell(script)] });
+    let bench = Bench::on_engine(&engine.host, pod, LONG_LEASE).await;
+    let restart = async {
+        bench.running().await;
+        engine.restart().await;
+    };
+    let ((), (ended, _)) = tokio::join!(restart, bench.run());
+    assert_eq!(disruption(&ended), "DockerRestarted");
+    bench.clean_up().await;
+}
+
+/// A Docker engine of the test's own; it ends with this value.
+struct PrivateEngine {
+    host: String,
+    bridge: String,
+    dir: tempfile::TempDir,
+}
+
+impl PrivateEngine {
+    fn start() -> Self {
+        let dir = tempfile::Builder::new().prefix("ls-engine-").tempdir_in("/tmp");
+        let dir = dir.expect("a folder");
+        let host = format!("unix://{}/docker.sock", dir.path().display());
+        // An interface's name has 15 characters at most.
+        let bridge = format!("ls-{}", &Uuid::new_v4().simple().to_string()[..8]);
+        let engine = Self { host, bridge, dir };
+        engine.control("start");
+        let image = Command::new("sh")
+            .arg("-c")
+            .arg(format!("docker save {IMAGE} | docker --host {} load", engine.host))
+            .stdout(Stdio::null())
+            .status();
+        assert!(image.expect("sh").success(), "{IMAGE} is there: deploy/local-images");
+        engine
+    }
+
+    async fn restart(&self) {
+        let daemon = std::fs::read_to_string(self.dir.path().join("dockerd.pid"));
+        let daemon = daemon.expect("it runs").trim().to_owned();
+        let ended = Command::new("kill").args(["-TERM", &daemon]).status();
+        assert!(ended.expect("kill").success());
+        let process = Path::new("/proc").join(&daemon);
+        let gone = async {
+            // Its parent is gone, so nobody may reap it here.
+            while std::fs::read_to_string(process.join("stat"))
+                .is_ok_and(|stat| !stat.contains(") Z "))
+            {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        };
+        timeout(BOUND, gone).await.expect("the daemon ends");
+        self.control("start");
+    }
+
+    fn control(&self, action: &str) {
+        let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/docker-engine");
+        let status = Command::new(program)
+            // A bridge of its own: a daemon told to have none removes every other daemon's docker0.
+            .args([action, "--bridge", &self.bridge, "--host", &self.host, "--dir"])
+            .arg(self.dir.path())
+            .stdout(Stdio::null())
+            .status();
+        assert!(status.expect("deploy/docker-engine").success());
+    }
+}
+
+impl Drop for PrivateEngine {
+    fn drop(&mut self) {
+        self.control("stop");
+    }
+}

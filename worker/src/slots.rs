@@ -1,0 +1,146 @@
+//! Slots: each takes a ticket, claims its attempt, runs it, and only then takes another.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use longshore_broker::{Delivery, Slot, Ticket};
+use longshore_job::Outcome;
+use longshore_store::{AttemptKey, Claimed, Grant, JobRef, Shard};
+use longshore_support::clock::boottime_ns;
+use longshore_support::retry::Policy;
+use tokio::time::sleep;
+use tracing::{Instrument, debug, error, info, info_span, warn};
+use uuid::Uuid;
+
+use crate::assignment::Assignment;
+use crate::attempt::Attempt;
+use crate::context::Context;
+
+/// How long to wait while a shard grants nothing because Redis has just come back.
+const PAUSED: Duration = Duration::from_millis(500);
+
+/// Runs one slot until the worker drains; `first` is an attempt that it begins with.
+pub(crate) async fn run(context: Arc<Context>, first: Option<Attempt>) {
+    if let Some(attempt) = first {
+        attempt.run(&context).await;
+    }
+    let mut slot = context.consumer.slot();
+    loop {
+        let delivery = tokio::select! {
+            biased;
+            () = context.draining.cancelled() => break,
+            delivery = next(&context, &mut slot) => delivery,
+        };
+        serve(&context, &mut slot, delivery).await;
+    }
+    slot.pause().await;
+}
+
+/// The next ticket. While the worker must take none, the slot's consumer is off, so that tickets go
+/// to other workers.
+async fn next(context: &Context, slot: &mut Slot) -> Delivery {
+    loop {
+        context.contact.open().await;
+        tokio::select! {
+            biased;
+            () = context.contact.closed() => slot.pause().await,
+            delivery = slot.next() => return delivery,
+        }
+    }
+}
+
+/// Claims and runs a ticket's attempt. The ticket stays unacknowledged meanwhile: it is the slot's
+/// credit. A long attempt's is acknowledged early, without taking another.
+async fn serve(context: &Context, slot: &mut Slot, delivery: Delivery) {
+    let Ticket { shard, uid, index, attempt, .. } = &delivery.ticket;
+    let key = JobRef::new(Shard(*shard), uid.as_str()).attempt(*index, *attempt);
+    let Some((grant, sent)) = claim(context, slot, &delivery, &key).await else { return };
+    let span = info_span!("attempt", %key);
+    let running = begin(context, key, grant, sent).instrument(span);
+    let mut running = std::pin::pin!(running);
+    tokio::select! {
+        () = &mut running => delivery.ack().await,
+        () = sleep(context.ack_after) => {
+            // The consumer first: with the acknowledgement the broker would send the next ticket.
+            slot.pause().await;
+            delivery.ack().await;
+            running.await;
+        }
+    }
+}
+
+/// Claims a ticket's attempt and answers the ticket if nothing comes of it. Gives the grant and the
+/// moment from which its lease counts.
+async fn claim(
+    context: &Context,
+    slot: &mut Slot,
+    delivery: &Delivery,
+    key: &AttemptKey,
+) -> Option<(Grant, u64)> {
+    let id = Uuid::new_v4().to_string();
+    let mut delays = Policy::SERVER.delays();
+    // Before the first send of this claim: a later reply can be to any of them.
+    let mut sent = boottime_ns();
+    loop {
+        match context.store.claim(key, &id, &context.name, &context.session).await {
+            Ok(Claimed::Granted(grant)) => return Some((grant, sent)),
+            Ok(Claimed::Refused(why)) => {
+                debug!(attempt = %key, why, "the ticket is void");
+                delivery.ack().await;
+                return None;
+            }
+            Ok(Claimed::Paused) => {
+                sleep(PAUSED).await;
+                // Nothing was granted, so the lease can't have begun.
+                sent = boottime_ns();
+            }
+            Ok(Claimed::Fenced) => {
+                warn!(attempt = %key, "this worker is not enrolled; the ticket goes back");
+                context.attempts.suspect(key.job.shard);
+                give_back(slot, delivery).await;
+                sleep(PAUSED).await;
+                return None;
+            }
+            Err(failure) if failure.is_transient() => {
+                warn!(attempt = %key, error = %failure, "no answer to a claim");
+                sleep(delays.next().unwrap_or(PAUSED)).await;
+            }
+            Err(failure) => {
+                error!(attempt = %key, error = %failure, "a claim failed; the ticket goes back");
+                give_back(slot, delivery).await;
+                sleep(PAUSED).await;
+                return None;
+            }
+        }
+        if context.draining.is_cancelled() {
+            give_back(slot, delivery).await;
+            return None;
+        }
+    }
+}
+
+/// The consumer first, or the ticket would come straight back.
+async fn give_back(slot: &mut Slot, delivery: &Delivery) {
+    slot.pause().await;
+    delivery.requeue().await;
+}
+
+async fn begin(context: &Context, key: AttemptKey, grant: Grant, sent: u64) {
+    let Grant { token, lease_ms, namespace, name, object, restarts } = grant;
+    let lease = Duration::from_millis(lease_ms);
+    match Assignment::new(key.clone(), token.clone(), lease, namespace, name, &object) {
+        Ok(assignment) => {
+            info!(pod = assignment.pod, token, "claimed");
+            Attempt::new(context, assignment, restarts, sent, None).run(context).await;
+        }
+        Err(cause) => {
+            error!(error = %cause, "the Job can't be run");
+            let outcome = Outcome::StartError {
+                reason: "CreateContainerConfigError".into(),
+                message: cause.to_string(),
+                code: 128,
+            };
+            context.finish(&key, &token, &outcome, None).await;
+        }
+    }
+}
