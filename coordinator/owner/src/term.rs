@@ -1,0 +1,91 @@
+//! One term of a shard's owner.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use longshore_store::{Shard, StreamId};
+use longshore_support::chain::Chain;
+use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use crate::owner::Owner;
+use crate::patient::patiently;
+use crate::supervise::Context;
+use crate::{expiry, forward, outbox};
+
+/// How often the owner shows that it is alive.
+const BEAT: Duration = Duration::from_secs(1);
+
+/// What is added to a lease before it counts as run out.
+pub(crate) const SLACK: Duration = Duration::from_secs(1);
+
+/// A shard as it was taken.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Term {
+    pub(crate) shard: Shard,
+    /// Fences all writes: they fail once another has taken the shard, or Redis was restarted.
+    pub(crate) epoch: u64,
+    /// The position of the shard's stream that is accounted for.
+    pub(crate) pos: StreamId,
+    /// Whether claims are granted on this run of Redis.
+    pub(crate) accepted: bool,
+    /// Whether the shard was never served before.
+    pub(crate) fresh: bool,
+}
+
+/// Serves a shard until `stop`, or until it turns out to be another's.
+///
+/// The parts run side by side, so that neither a slow RabbitMQ nor a large commit keeps the beat or the
+/// leases waiting. Each of them may be dropped at any point: that is no different from a crash.
+pub(crate) async fn serve(context: Arc<Context>, term: Term, stop: CancellationToken) {
+    let (mail, outbox) = outbox::channel();
+    let (longest_lease, lease_known) = oneshot::channel();
+    tokio::select! {
+        () = stop.cancelled() => {
+            match context.store.release(term.shard, term.epoch).await {
+                Ok(_) => info!(shard = %term.shard, "gave a shard back"),
+                Err(error) => warn!(shard = %term.shard, "could not give a shard back: {}", Chain(&error)),
+            }
+        }
+        () = keep(&context, term) => lost(term),
+        () = accept(&context, term, lease_known) => lost(term),
+        () = expiry::run(&context.store, term) => lost(term),
+        () = Owner::run(&context, term, mail, longest_lease) => lost(term),
+        () = forward::run(&context.store, term.shard) => {}
+        () = outbox.run(&context.publisher) => {}
+    }
+}
+
+fn lost(term: Term) {
+    info!(shard = %term.shard, epoch = term.epoch, "the term is over: another owner or another run of Redis");
+}
+
+/// Shows that the owner is alive. Returns when it is no more the owner.
+async fn keep(context: &Context, term: Term) {
+    loop {
+        match context.store.beat(term.shard, term.epoch).await {
+            Ok(true) => {}
+            Ok(false) => return,
+            Err(error) if error.is_transient() => {}
+            Err(error) => warn!(shard = %term.shard, "no beat: {}", Chain(&error)),
+        }
+        tokio::time::sleep(BEAT).await;
+    }
+}
+
+/// Allows claims on a new run of Redis, once no lease that it may have forgotten can be running.
+/// Returns when this is no more the owner.
+async fn accept(context: &Context, term: Term, longest_lease: oneshot::Receiver<Duration>) {
+    // The owner has loaded the shard when it tells.
+    let Ok(lease) = longest_lease.await else { return std::future::pending().await };
+    if !term.accepted && !term.fresh {
+        let wait = lease + SLACK;
+        info!(shard = %term.shard, "Redis was restarted: nothing is claimed for {} s", wait.as_secs());
+        tokio::time::sleep(wait).await;
+    }
+    if !term.accepted && !patiently(|| context.store.accept_run(term.shard, term.epoch)).await {
+        return;
+    }
+    std::future::pending().await
+}
