@@ -1,0 +1,132 @@
+//! The API server: Longshore's Jobs, Pods, Events, Nodes and Namespaces in the Kubernetes API.
+//!
+//! Any coordinator answers any request. It reads Redis and writes through the store's scripts, and
+//! keeps nothing of its own but the hub that reads the change log once for all watchers.
+
+mod body;
+mod discovery;
+mod errors;
+mod events;
+mod jobs;
+mod listing;
+mod namespaces;
+mod negotiate;
+mod nodes;
+mod objects;
+mod pod_log;
+mod pods;
+mod respond;
+mod router;
+mod served;
+mod watch;
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use longshore_api::spec::ClusterDefaults;
+use longshore_store::Store;
+use thiserror::Error;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::objects::Objects;
+use crate::watch::{Hub, Resolver};
+
+/// How long requests that are under way may go on after the shutdown.
+const DRAIN: Duration = Duration::from_secs(5);
+
+/// What the API server must be told.
+#[derive(Clone, Debug)]
+pub struct ServerSettings {
+    /// Where it listens: `host:port`.
+    pub listen: String,
+    /// The cluster's settings that a Job may override.
+    pub defaults: ClusterDefaults,
+    /// How long a worker's heartbeat may be missing before its Node is shown as not ready.
+    pub node_grace: Duration,
+}
+
+/// Why the server could not run. Redis being away is no such reason: requests are answered with 503
+/// until it is back.
+#[derive(Debug, Error)]
+pub enum ServerError {
+    #[error("can't listen on {address}")]
+    Listen {
+        address: String,
+        #[source]
+        source: io::Error,
+    },
+    #[error("the API server broke down")]
+    Serve(#[source] io::Error),
+}
+
+/// Serves on the address of the settings until `shutdown` is cancelled.
+///
+/// # Errors
+/// [`ServerError::Listen`] if the address can't be had.
+pub async fn run(
+    settings: ServerSettings,
+    store: Store,
+    shutdown: CancellationToken,
+) -> Result<(), ServerError> {
+    let address = settings.listen.clone();
+    let listener = TcpListener::bind(&address)
+        .await
+        .map_err(|source| ServerError::Listen { address, source })?;
+    run_on(listener, settings, store, shutdown).await
+}
+
+/// Serves on a socket that listens already, whatever the address in the settings.
+///
+/// # Errors
+/// [`ServerError::Serve`] if the socket fails.
+pub async fn run_on(
+    listener: TcpListener,
+    settings: ServerSettings,
+    store: Store,
+    shutdown: CancellationToken,
+) -> Result<(), ServerError> {
+    // Requests end with the server, also when this future is dropped.
+    let stop = shutdown.child_token();
+    let _stopped_when_dropped = stop.clone().drop_guard();
+    let defaults = settings.defaults;
+    let objects = Objects::new(store.clone(), defaults.clone(), settings.node_grace);
+    let hub = Hub::start(store.clone(), Resolver::new(objects.clone()), stop.clone());
+    let app = App(Arc::new(Shared { store, objects, hub, defaults, shutdown: stop }));
+    if let Ok(address) = listener.local_addr() {
+        tracing::info!("the API server listens on http://{address}");
+    }
+    let stop = app.shutdown.clone();
+    let serve = axum::serve(listener, router::router(app.clone()))
+        .with_graceful_shutdown(stop.clone().cancelled_owned());
+    let late = async {
+        stop.cancelled().await;
+        tokio::time::sleep(DRAIN).await;
+    };
+    tokio::select! {
+        served = serve => served.map_err(ServerError::Serve),
+        () = late => Ok(()),
+    }
+}
+
+/// What every request needs.
+#[derive(Clone)]
+pub(crate) struct App(Arc<Shared>);
+
+pub(crate) struct Shared {
+    pub(crate) store: Store,
+    pub(crate) objects: Objects,
+    pub(crate) hub: Hub,
+    pub(crate) defaults: ClusterDefaults,
+    /// Ends watches and followed logs.
+    pub(crate) shutdown: CancellationToken,
+}
+
+impl std::ops::Deref for App {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.0
+    }
+}

@@ -1,0 +1,9 @@
+//! The API server against a real Redis: real requests over HTTP, and real kubectl.
+#![allow(clippy::unwrap_used)]
+
+mod common;
+mod errors;
+mod jobs;
+mod kubectl;
+mod pods;
+mod watches;
