@@ -1,0 +1,32 @@
+# The commands of a day's work; each target is safe to repeat.
+.PHONY: demo test lint audit
+SHELL := /bin/bash
+
+# Bounds for the whole of `cargo test`, builds included.
+TEST_SECONDS ?= 1500
+
+# A cluster of three workers renders a picture and loses one of them half way.
+demo:
+	deploy/setup
+	deploy/local-images busybox
+	cargo build --release --locked -p longshore -p longshore-worker
+	deploy/demo
+
+test:
+	deploy/setup --tests
+	deploy/local-images busybox python
+	timeout --kill-after=30 $(TEST_SECONDS) cargo test --workspace --locked
+
+lint: cargo-deny
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+	cargo deny --workspace check bans licenses sources
+
+# Needs the advisory database, and so the network.
+audit: cargo-deny
+	cargo deny --workspace check advisories
+
+# Not optimised: building it takes far longer than it will ever run.
+.PHONY: cargo-deny
+cargo-deny:
+	@cargo deny --version >/dev/null 2>&1 || cargo install --locked --debug cargo-deny
