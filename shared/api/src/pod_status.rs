@@ -120,12 +120,12 @@ fn ended(attempt: &Attempt, started: Option<Millis>, view: &AttemptView<'_>) -> 
         Some(Outcome::Stopped { code: Some(code) }) => {
             (*code, if *code == 0 { "Completed" } else { "Error" }, "")
         }
-        Some(Outcome::Disrupted { .. }) if attempt.started.is_some() => (
+        // As the kubelet says it of a container whose end, or beginning, it has not seen.
+        Some(Outcome::Disrupted { .. } | Outcome::Stopped { code: None }) | None => (
             137,
             "ContainerStatusUnknown",
             "The container could not be located when the pod was terminated",
         ),
-        _ => return waiting("ContainerCreating", ""),
     };
     let message = Some(message.to_owned()).filter(|message| !message.is_empty());
     ContainerState {
