@@ -14,6 +14,7 @@ use tracing::{info, warn};
 use crate::assignment::Assignment;
 use crate::attempt::{Adopted, Attempt};
 use crate::context::Context;
+use crate::held::local_id;
 use crate::output::Recent;
 use crate::runtime::{Found, RuntimeError};
 
@@ -39,7 +40,7 @@ pub(crate) async fn adopt(context: &Arc<Context>) -> Result<Vec<Attempt>, StoreE
     let mut containers = containers(context).await;
     let mut adopted = Vec::new();
     for held in held {
-        match containers.remove(&held.token) {
+        match containers.remove(&local_id(&held.attempt, &held.token)) {
             Some(found) => adopted.extend(take_up(context, held, found, sent).await?),
             None => hand_back(context, held),
         }
@@ -47,14 +48,14 @@ pub(crate) async fn adopt(context: &Arc<Context>) -> Result<Vec<Attempt>, StoreE
     Ok(adopted)
 }
 
-/// This worker's containers by token, however long the runtime takes to answer.
+/// This worker's containers by [`local_id`], however long the runtime takes to answer.
 async fn containers(context: &Context) -> HashMap<String, Found> {
     let mut delays = Policy::SERVER.delays();
     loop {
         match context.runtime.containers().await {
             Ok(found) => {
                 let mine = found.into_iter().filter(|found| found.worker == context.name);
-                return mine.map(|found| (found.token.clone(), found)).collect();
+                return mine.map(|found| (found.local_id(), found)).collect();
             }
             Err(error) => log_silence(&error),
         }
@@ -108,7 +109,7 @@ fn hand_back(context: &Arc<Context>, held: Held) {
     let context = context.clone();
     tokio::spawn(async move {
         warn!(attempt = %held.attempt, "no container of it is left; handed back");
-        let folder = context.folders.attempt(&held.token);
+        let folder = context.folders.attempt(&local_id(&held.attempt, &held.token));
         if let Err(error) = folder.end_now() {
             warn!(attempt = %held.attempt, %error, "the deadline can't be written");
         }

@@ -9,6 +9,8 @@ use longshore_api::pod::pod_name;
 use longshore_job::CompletionMode;
 use longshore_store::AttemptKey;
 
+use crate::held::local_id;
+
 /// One attempt that Redis has given to this worker.
 #[derive(Clone, Debug)]
 pub(crate) struct Assignment {
@@ -65,6 +67,11 @@ impl Assignment {
             lease,
             mode,
         })
+    }
+
+    /// What tells it apart from the other attempts on this host.
+    pub(crate) fn local_id(&self) -> String {
+        local_id(&self.key, &self.token)
     }
 
     pub(crate) fn pod_spec(&self) -> &PodSpec {

@@ -47,7 +47,7 @@ impl Attempt {
         sent: u64,
         adopted: Option<Adopted>,
     ) -> Self {
-        let folder = context.folders.attempt(&assignment.token);
+        let folder = context.folders.attempt(&assignment.local_id());
         let control = context.attempts.add(&assignment, &folder, restarts, sent);
         if adopted.is_some()
             && let Err(error) = folder.write_deadline(control.deadline())
@@ -217,7 +217,7 @@ impl Attempt {
         if let Err(error) = self.folder.remove() {
             error!(attempt = %self.assignment.key, %error, "the attempt's folder can't be removed");
         }
-        context.attempts.remove(&self.assignment.token);
+        context.attempts.remove(&self.assignment.local_id());
     }
 
     async fn remove_container(&self, context: &Context) {

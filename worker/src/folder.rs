@@ -2,19 +2,24 @@
 //!
 //! ```text
 //! STATE/launcher               the launcher, written anew at each start of the worker
-//! STATE/attempts/TOKEN/        mounted read-only at /.longshore
+//! STATE/attempts/ID/           mounted read-only at /.longshore
 //!     launcher                 a hard link, so that a newer worker doesn't touch running containers
 //!     deadline                 20 digits: CLOCK_BOOTTIME in nanoseconds; zeros mean: end now
 //!     exit                     mounted at /.longshore-exit; the launcher records the end there
 //!     engine                   which instance of the Docker daemon started the container
-//! STATE/volumes/TOKEN/NAME     one folder per emptyDir; kept over restarts in place
+//!     order                    the order to stop that the container was given
+//! STATE/volumes/ID/NAME        one folder per emptyDir; kept over restarts in place
 //! ```
+//!
+//! ID is `SHARD-TOKEN`.
 
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Write};
 use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::control::Order;
 
 /// The launcher, a static program (see worker/launcher).
 const LAUNCHER: &[u8] = include_bytes!(env!("LONGSHORE_LAUNCHER"));
@@ -54,26 +59,26 @@ impl Folders {
         Ok(Self { state })
     }
 
-    pub(crate) fn attempt(&self, token: &str) -> Folder {
+    pub(crate) fn attempt(&self, id: &str) -> Folder {
         Folder {
             ended: Arc::default(),
             launcher: self.state.join("launcher"),
-            attempt: self.state.join("attempts").join(token),
-            volumes: self.state.join("volumes").join(token),
+            attempt: self.state.join("attempts").join(id),
+            volumes: self.state.join("volumes").join(id),
         }
     }
 
-    /// The tokens of all attempts that have a folder.
-    pub(crate) fn tokens(&self) -> io::Result<Vec<String>> {
-        let mut tokens = Vec::new();
+    /// The ids of all attempts that have a folder.
+    pub(crate) fn all(&self) -> io::Result<Vec<String>> {
+        let mut ids = Vec::new();
         for parent in ["attempts", "volumes"] {
             for entry in fs::read_dir(self.state.join(parent))? {
-                tokens.extend(entry?.file_name().into_string());
+                ids.extend(entry?.file_name().into_string());
             }
         }
-        tokens.sort_unstable();
-        tokens.dedup();
-        Ok(tokens)
+        ids.sort_unstable();
+        ids.dedup();
+        Ok(ids)
     }
 }
 
@@ -152,6 +157,29 @@ impl Folder {
         fs::read_to_string(self.attempt.join("engine")).ok()
     }
 
+    /// Notes an order to stop before it is carried out: an exit after it is no exit of the
+    /// container's own, whoever gets to judge it.
+    pub(crate) fn write_order(&self, order: Order) -> io::Result<()> {
+        let line = match order {
+            Order::Stop { grace } => format!("stop {grace}\n"),
+            Order::Drain { grace } => format!("drain {grace}\n"),
+            Order::Run | Order::Gone => return Ok(()),
+        };
+        fs::write(self.attempt.join("order"), line)
+    }
+
+    /// The order to stop that was noted, by this process or the one before.
+    pub(crate) fn order(&self) -> Option<Order> {
+        let line = fs::read_to_string(self.attempt.join("order")).ok()?;
+        let (word, grace) = line.strip_suffix('\n')?.split_once(' ')?;
+        let grace = grace.parse().ok()?;
+        match word {
+            "stop" => Some(Order::Stop { grace }),
+            "drain" => Some(Order::Drain { grace }),
+            _ => None,
+        }
+    }
+
     /// The folder of an `emptyDir` volume, made if it isn't there; anyone may write to it, as under
     /// Kubernetes.
     pub(crate) fn volume(&self, name: &str) -> io::Result<PathBuf> {
@@ -219,6 +247,20 @@ mod tests {
     }
 
     #[test]
+    fn an_order_is_noted_until_the_next_container() {
+        let (_state, folders) = folders();
+        let folder = folders.attempt("7");
+        folder.create(5).expect("created");
+        assert_eq!(folder.order(), None);
+        for order in [Order::Stop { grace: 3 }, Order::Drain { grace: 0 }] {
+            folder.write_order(order).expect("written");
+            assert_eq!(folders.attempt("7").order(), Some(order));
+        }
+        folder.create(5).expect("created anew");
+        assert_eq!(folder.order(), None);
+    }
+
+    #[test]
     fn volumes_outlive_a_restart_and_end_with_the_attempt() {
         let (_state, folders) = folders();
         let folder = folders.attempt("7");
@@ -227,9 +269,9 @@ mod tests {
         fs::write(&kept, "x").expect("written");
         folder.create(6).expect("created");
         assert!(kept.exists());
-        assert_eq!(folders.tokens().expect("listed"), ["7"]);
+        assert_eq!(folders.all().expect("listed"), ["7"]);
         folder.remove().expect("removed");
-        assert!(folders.tokens().expect("listed").is_empty());
+        assert!(folders.all().expect("listed").is_empty());
         folder.write_deadline(9).expect("nothing to keep alive");
     }
 }

@@ -12,7 +12,12 @@ use crate::assignment::Assignment;
 use crate::control::{Control, Handle, Order};
 use crate::folder::Folder;
 
-/// All attempts of this worker, by token.
+/// What tells attempts apart on a host, also in folder names: a token is unique only in its shard.
+pub(crate) fn local_id(key: &AttemptKey, token: &str) -> String {
+    format!("{}-{token}", key.job.shard)
+}
+
+/// All attempts of this worker, by [`local_id`].
 pub(crate) struct Attempts {
     /// How much earlier than its lease an attempt ends.
     margin: Duration,
@@ -28,6 +33,7 @@ pub(crate) struct Attempts {
 
 struct Entry {
     key: AttemptKey,
+    token: String,
     lease: Duration,
     grace: u32,
     folder: Folder,
@@ -59,13 +65,14 @@ impl Attempts {
         let (handle, control) = Control::new(granted, deadline);
         let entry = Entry {
             key: assignment.key.clone(),
+            token: assignment.token.clone(),
             lease: assignment.lease,
             grace: assignment.grace_seconds(),
             folder: folder.clone(),
             handle,
         };
         let mut entries = self.entries();
-        entries.insert(assignment.token.clone(), entry);
+        entries.insert(assignment.local_id(), entry);
         self.running.send_replace(count(&entries));
         drop(entries);
         self.added.notify_one();
@@ -73,14 +80,14 @@ impl Attempts {
     }
 
     /// Removes an attempt of which nothing is left.
-    pub(crate) fn remove(&self, token: &str) {
+    pub(crate) fn remove(&self, id: &str) {
         let mut entries = self.entries();
-        entries.remove(token);
+        entries.remove(id);
         self.running.send_replace(count(&entries));
     }
 
-    pub(crate) fn contains(&self, token: &str) -> bool {
-        self.entries().contains_key(token)
+    pub(crate) fn contains(&self, id: &str) -> bool {
+        self.entries().contains_key(id)
     }
 
     /// How many there are, as it changes.
@@ -104,8 +111,8 @@ impl Attempts {
         let mut suspects = self.suspects.lock().unwrap_or_else(PoisonError::into_inner);
         let mut shards: BTreeMap<Shard, Vec<Kept>> =
             std::mem::take(&mut *suspects).into_iter().map(|shard| (shard, Vec::new())).collect();
-        for (token, entry) in self.entries().iter() {
-            let kept = Kept { attempt: entry.key.clone(), token: token.clone() };
+        for entry in self.entries().values() {
+            let kept = Kept { attempt: entry.key.clone(), token: entry.token.clone() };
             shards.entry(entry.key.job.shard).or_default().push(kept);
         }
         shards
@@ -113,9 +120,9 @@ impl Attempts {
 
     /// Does what the reply to a renewal says; `sent` is the moment before the renewal was sent, in
     /// nanoseconds of CLOCK_BOOTTIME.
-    pub(crate) fn apply(&self, token: &str, verdict: Verdict, sent: u64) {
+    pub(crate) fn apply(&self, id: &str, verdict: Verdict, sent: u64) {
         let entries = self.entries();
-        let Some(entry) = entries.get(token) else { return };
+        let Some(entry) = entries.get(id) else { return };
         match verdict {
             Verdict::Gone => return entry.handle.order(Order::Gone),
             Verdict::Stop { grace_seconds } => {
@@ -168,7 +175,7 @@ mod tests {
     #[tokio::test]
     async fn a_renewal_moves_deadlines_and_gives_orders() {
         let state = tempfile::tempdir().expect("a folder");
-        let folder = Folders::prepare(state.path()).expect("prepared").attempt("7");
+        let folder = Folders::prepare(state.path()).expect("prepared").attempt("03-7");
         let pod = serde_json::json!({ "containers": [{ "name": "main", "image": "i" }] });
         let attempts = Attempts::new(Duration::from_secs(2));
         let mut control = attempts.add(&assignment("7", pod), &folder, 0, 1_000_000_000);
@@ -176,16 +183,33 @@ mod tests {
         assert_eq!(control.deadline(), 14_000_000_000);
         assert_eq!(attempts.by_shard()[&Shard(3)][0].token, "7");
 
-        attempts.apply("7", Verdict::Go { granted: 1 }, 5_000_000_000);
+        attempts.apply("03-7", Verdict::Go { granted: 1 }, 5_000_000_000);
         control.granted(1).await;
         let written = std::fs::read_to_string(folder.mounted().join("deadline")).expect("read");
         assert_eq!(written, "00000000018000000000\n");
 
-        attempts.apply("7", Verdict::Stop { grace_seconds: 9 }, 6_000_000_000);
+        attempts.apply("03-7", Verdict::Stop { grace_seconds: 9 }, 6_000_000_000);
         assert_eq!(control.above(Order::Run).await, Order::Stop { grace: 9 });
-        attempts.apply("7", Verdict::Gone, 7_000_000_000);
+        attempts.apply("03-7", Verdict::Gone, 7_000_000_000);
         assert_eq!(control.above(Order::Stop { grace: 9 }).await, Order::Gone);
-        attempts.remove("7");
-        assert!(attempts.by_shard().is_empty() && !attempts.contains("7"));
+        attempts.remove("03-7");
+        assert!(attempts.by_shard().is_empty() && !attempts.contains("03-7"));
+    }
+
+    #[tokio::test]
+    async fn attempts_of_two_shards_may_have_the_same_token() {
+        let state = tempfile::tempdir().expect("a folder");
+        let folders = Folders::prepare(state.path()).expect("prepared");
+        let pod = serde_json::json!({ "containers": [{ "name": "main", "image": "i" }] });
+        let attempts = Attempts::new(Duration::from_secs(2));
+        let one = assignment("7", pod);
+        let mut other = one.clone();
+        other.key.job.shard = Shard(4);
+        for assignment in [&one, &other] {
+            attempts.add(assignment, &folders.attempt(&assignment.local_id()), 0, 0);
+        }
+        assert_eq!(attempts.by_shard().len(), 2);
+        attempts.remove(&one.local_id());
+        assert!(attempts.contains(&other.local_id()));
     }
 }

@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, warn};
 
 use crate::context::Context;
+use crate::held::local_id;
 
 /// The least time between two rounds, however short a lease is.
 const LEAST: Duration = Duration::from_millis(200);
@@ -52,6 +53,9 @@ async fn keep(context: &Context, redis: &StoreSettings) {
     loop {
         let begun = Instant::now();
         let renewed = keeper.round().await;
+        if context.fenced.is_cancelled() {
+            return;
+        }
         if !renewed {
             sleep_until(begun + LEAST).await;
             continue;
@@ -97,7 +101,11 @@ impl Keeper<'_> {
         match self.store.renew(shard, name, session, kept).await {
             Ok(Renewed::Renewed(renewal)) => {
                 for (kept, verdict) in kept.iter().zip(renewal.verdicts) {
-                    self.context.attempts.apply(&kept.token, verdict, sent);
+                    self.context.attempts.apply(
+                        &local_id(&kept.attempt, &kept.token),
+                        verdict,
+                        sent,
+                    );
                 }
                 Some(renewal.unnamed)
             }
@@ -125,7 +133,7 @@ impl Keeper<'_> {
         let now = Instant::now();
         self.unnamed.retain(|held, _| unnamed.contains(held));
         for held in unnamed {
-            if self.context.attempts.contains(&held.token) {
+            if self.context.attempts.contains(&local_id(&held.attempt, &held.token)) {
                 continue;
             }
             let since = *self.unnamed.entry(held.clone()).or_insert(now);

@@ -29,25 +29,25 @@ async fn sweep(context: &Context) {
     };
     let mut present = HashSet::new();
     for found in containers {
-        if context.attempts.contains(&found.token) {
+        if context.attempts.contains(&found.local_id()) {
             continue;
         }
         match is_leftover(context, &found).await {
             Ok(true) => remove(context, &found).await,
             Ok(false) => {
-                present.insert(found.token);
+                present.insert(found.local_id());
             }
             Err(error) => {
                 warn!(container = found.name, %error, "can't tell whether it is a leftover");
-                present.insert(found.token);
+                present.insert(found.local_id());
             }
         }
     }
-    match context.folders.tokens() {
-        Ok(tokens) => {
-            for token in tokens {
-                if !present.contains(&token) && !context.attempts.contains(&token) {
-                    remove_folder(context, &token);
+    match context.folders.all() {
+        Ok(ids) => {
+            for id in ids {
+                if !present.contains(&id) && !context.attempts.contains(&id) {
+                    remove_folder(context, &id);
                 }
             }
         }
@@ -63,7 +63,7 @@ async fn is_leftover(context: &Context, found: &Found) -> Result<bool, StoreErro
 async fn remove(context: &Context, found: &Found) {
     info!(container = found.name, worker = found.worker, attempt = %found.key, "removing a leftover");
     if found.worker == context.name
-        && let Err(error) = context.folders.attempt(&found.token).end_now()
+        && let Err(error) = context.folders.attempt(&found.local_id()).end_now()
     {
         warn!(container = found.name, %error, "the deadline can't be written");
     }
@@ -72,8 +72,8 @@ async fn remove(context: &Context, found: &Found) {
     }
 }
 
-fn remove_folder(context: &Context, token: &str) {
-    if let Err(error) = context.folders.attempt(token).remove() {
-        warn!(token, %error, "an attempt's folder can't be removed");
+fn remove_folder(context: &Context, id: &str) {
+    if let Err(error) = context.folders.attempt(id).remove() {
+        warn!(id, %error, "an attempt's folder can't be removed");
     }
 }

@@ -10,6 +10,7 @@ use longshore_store::AttemptKey;
 use crate::assignment::Assignment;
 use crate::control::Control;
 use crate::folder::Folder;
+use crate::held::local_id;
 use crate::output::Writer;
 
 /// Runs the containers of attempts. Every method may be called at any time, also again.
@@ -58,6 +59,13 @@ pub(crate) struct Found {
     pub(crate) worker: String,
     /// The restarts before this container.
     pub(crate) restarts: u32,
+}
+
+impl Found {
+    /// What tells its attempt apart from the others on this host.
+    pub(crate) fn local_id(&self) -> String {
+        local_id(&self.key, &self.token)
+    }
 }
 
 /// What is told about the host.

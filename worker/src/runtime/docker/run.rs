@@ -185,24 +185,27 @@ impl Running<'_> {
     /// Waits for the container's end, and brings it about when ordered to.
     async fn watch(&self, control: &mut Control) -> Ended {
         let mut exit = std::pin::pin!(self.exited());
-        let order = tokio::select! {
-            biased;
-            outcome = &mut exit => return Ended::Outcome(outcome),
-            order = control.above(Order::Run) => order,
+        let order = match self.folder.order() {
+            // The process before this one was about to stop it.
+            Some(order) => order,
+            None => tokio::select! {
+                biased;
+                outcome = &mut exit => return Ended::Outcome(outcome),
+                order = control.above(Order::Run) => order,
+            },
         };
-        if order == Order::Gone {
+        let (Order::Stop { grace } | Order::Drain { grace }) = order else {
             return self.kill().await;
-        }
+        };
         // One that has ended by itself before it was told to stop has its own outcome.
-        if let Ok(Some(found)) = inspect(self.engine, self.name).await
+        if self.folder.order().is_none()
+            && let Ok(Some(found)) = inspect(self.engine, self.name).await
             && !found.running
         {
             return Ended::Outcome(exit.await);
         }
-        let (Order::Stop { grace } | Order::Drain { grace }) = order else {
-            return self.kill().await;
-        };
         info!(container = self.name, grace, "stopping");
+        self.note(order);
         let mut stop = std::pin::pin!(self.stop(grace));
         let (mut heard, mut stopped) = (order, false);
         let outcome = loop {
@@ -211,7 +214,10 @@ impl Running<'_> {
                 outcome = &mut exit => break outcome,
                 higher = control.above(heard) => match higher {
                     Order::Gone => return self.kill().await,
-                    higher => heard = higher,
+                    higher => {
+                        heard = higher;
+                        self.note(heard);
+                    }
                 },
                 () = &mut stop, if !stopped => stopped = true,
             }
@@ -223,6 +229,12 @@ impl Running<'_> {
         match heard {
             Order::Drain { .. } => Ended::Outcome(drained()),
             _ => Ended::Outcome(Outcome::Stopped { code }),
+        }
+    }
+
+    fn note(&self, order: Order) {
+        if let Err(error) = self.folder.write_order(order) {
+            warn!(container = self.name, %error, "the order to stop can't be noted");
         }
     }
 

@@ -210,6 +210,27 @@ async fn drain_hands_back_and_gone_reports_nothing() {
     bench.clean_up().await;
 }
 
+/// A worker that is killed while it stops a container must not take the exit for a success later.
+#[tokio::test]
+async fn a_stop_under_way_is_remembered_by_whoever_adopts() {
+    let bench = Bench::new(shell("trap 'exit 0' TERM; while :; do sleep 0.1; done")).await;
+    let killed = async {
+        bench.order_when_running(Order::Drain { grace: 20 }).await;
+        while bench.folder.order().is_none() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    tokio::select! {
+        biased;
+        () = killed => {}
+        _ = bench.run() => {}
+    }
+    let (output, _) = captured(Recent::default());
+    let ended = timeout(BOUND, bench.run_with(true, output)).await.expect("it ends");
+    assert_eq!(disruption(&ended), "Drained");
+    bench.clean_up().await;
+}
+
 #[tokio::test]
 async fn an_order_before_the_start_starts_nothing() {
     let bench = Bench::new(shell("sleep 600")).await;
