@@ -47,13 +47,13 @@ pub(crate) struct Owner<'a> {
 }
 
 impl<'a> Owner<'a> {
-    /// Loads the shard, tells the longest lease in it, and serves it. Returns when this is no more the
-    /// owner.
+    /// Loads the shard, tells the longest lease that may be running in it, and serves it. Returns when
+    /// this is no more the owner.
     pub(crate) async fn run(
         context: &'a Context,
         term: Term,
         mail: Mail,
-        longest_lease: oneshot::Sender<Duration>,
+        longest_lease: oneshot::Sender<Option<Duration>>,
     ) {
         let store = &context.store;
         let heard = patiently(|| store.now()).await;
@@ -70,9 +70,11 @@ impl<'a> Owner<'a> {
         let work = owner.load().await;
         let own = context.settings.defaults.lease;
         let unfinished = owner.jobs.iter().filter(|case| !case.job.is_finished());
-        let lease = unfinished.map(|case| case.lease_ms).max().unwrap_or(0).max(own);
+        // A Job that Redis has forgotten has no attempt left to grant, so only those that it knows count;
+        // of these it may have forgotten a change of the lease.
+        let lease = unfinished.map(|case| case.lease_ms.max(own)).max();
         // Its other end waits for as long as this runs.
-        let _ = longest_lease.send(Duration::from_millis(lease));
+        let _ = longest_lease.send(lease.map(Duration::from_millis));
         // The loop ends only by being fenced; the next owner goes on from what is stored.
         let Err(Fenced) = owner.serve(work).await else { return };
     }

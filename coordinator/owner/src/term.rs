@@ -76,10 +76,13 @@ async fn keep(context: &Context, term: Term) {
 
 /// Allows claims on a new run of Redis, once no lease that it may have forgotten can be running.
 /// Returns when this is no more the owner.
-async fn accept(context: &Context, term: Term, longest_lease: oneshot::Receiver<Duration>) {
+async fn accept(context: &Context, term: Term, longest_lease: oneshot::Receiver<Option<Duration>>) {
     // The owner has loaded the shard when it tells.
     let Ok(lease) = longest_lease.await else { return std::future::pending().await };
-    if !term.accepted && !term.fresh {
+    if !term.accepted
+        && !term.fresh
+        && let Some(lease) = lease
+    {
         let wait = lease + SLACK;
         info!(shard = %term.shard, "Redis was restarted: nothing is claimed for {} s", wait.as_secs());
         tokio::time::sleep(wait).await;

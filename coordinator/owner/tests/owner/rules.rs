@@ -1,5 +1,5 @@
 use longshore_job::{ConditionType, Outcome, Phase};
-use longshore_store::{ResourceVersion, Subject, Verb};
+use longshore_store::{ResourceVersion, StoredJob, Subject, Verb};
 use serde_json::json;
 use std::time::Duration;
 
@@ -34,15 +34,19 @@ async fn a_job_runs_to_its_end() {
 async fn a_failing_job_stops_what_runs() {
     let redis = Redis::start();
     let coordinator = Coordinator::start(&redis, "a").await;
-    let spec = json!({"completions": 5, "parallelism": 2, "backoffLimit": 1});
+    let spec = json!({"completions": 2, "parallelism": 2, "backoffLimit": 1});
     let stage = Stage::create(&redis, "job", spec).await;
     let other = stage.until_offered(1, 1).await;
     let token = stage.start(&other).await;
-    stage.run(0, 1, 1).await;
-    stage.run(0, 2, 1).await;
-    stage.until_live(1, |live| live.stop == Some(30)).await;
-    let job = stage.until("FailureTarget", |job| job.header.is(ConditionType::FailureTarget)).await;
-    assert!(!job.header.is_finished());
+    let scene = async {
+        stage.run(0, 1, 1).await;
+        stage.run(0, 2, 1).await;
+        stage.until_live(1, |live| live.stop == Some(30)).await;
+        let failing = |job: &StoredJob| job.header.is(ConditionType::FailureTarget);
+        let job = stage.until("FailureTarget", failing).await;
+        assert!(!job.header.is_finished());
+    };
+    tokio::select! { () = scene => {}, () = stage.renew(&other, &token) => {} }
     stage.finish(&other, &token, &Outcome::Stopped { code: Some(143) }).await;
     let job = stage.until("Failed", |job| job.header.is(ConditionType::Failed)).await;
     assert_eq!((job.header.failed, job.header.counted_failures), (3, 2));
@@ -62,13 +66,6 @@ async fn a_container_is_restarted_in_place_and_counted_across_owners() {
     let fail = async |restarts| {
         stage.store.fail(&attempt, &token, restarts, &exit(1)).await.unwrap();
     };
-    let renewing = async {
-        let kept = [longshore_store::Kept { attempt: attempt.clone(), token: token.clone() }];
-        loop {
-            let _ = stage.store.renew(stage.job.shard, "w", "session", &kept).await;
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
-    };
     let scene = async {
         fail(1).await;
         stage.until_live(0, |live| live.granted == 1 && live.counted == 1).await;
@@ -85,7 +82,7 @@ async fn a_container_is_restarted_in_place_and_counted_across_owners() {
         assert_eq!((job.header.failed, job.header.counted_failures), (1, 3));
         second.stop().await;
     };
-    tokio::select! { () = scene => {}, () = renewing => {} }
+    tokio::select! { () = scene => {}, () = stage.renew(&attempt, &token) => {} }
 }
 
 #[tokio::test(flavor = "multi_thread")]

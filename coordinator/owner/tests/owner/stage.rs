@@ -9,7 +9,7 @@ use longshore_broker::{BrokerSettings, Publisher};
 use longshore_job::{Backoff, Header, Index, Live, Outcome, Phase};
 use longshore_owner::OwnerSettings;
 use longshore_store::{
-    AttemptKey, Claimed, Created, JobRef, NewJob, Progress, Store, StoreSettings, StoredJob,
+    AttemptKey, Claimed, Created, JobRef, Kept, NewJob, Progress, Store, StoreSettings, StoredJob,
     Update, Updated, Written,
 };
 use tempfile::TempDir;
@@ -64,7 +64,7 @@ impl Drop for Redis {
 }
 
 fn spawn(port: u16, dir: &TempDir) -> Child {
-    let child = Command::new("redis-server")
+    let mut child = Command::new("redis-server")
         .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", ""])
         .args(["--appendonly", "yes", "--appendfsync", "always", "--dir"])
         .arg(dir.path())
@@ -81,6 +81,8 @@ fn spawn(port: u16, dir: &TempDir) -> Child {
         }
         std::thread::sleep(Duration::from_millis(20));
     }
+    let _ = child.kill();
+    let _ = child.wait();
     panic!("redis-server doesn't answer");
 }
 
@@ -223,6 +225,15 @@ impl Stage {
                 other => assert!(start.elapsed() < BOUND, "{other:?}"),
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Renews the lease of an attempt for as long as it is polled.
+    pub(crate) async fn renew(&self, attempt: &AttemptKey, token: &str) {
+        let kept = [Kept { attempt: attempt.clone(), token: token.to_owned() }];
+        loop {
+            let _ = self.store.renew(self.job.shard, "w", "session", &kept).await;
+            tokio::time::sleep(LEASE / 10).await;
         }
     }
 
