@@ -11,7 +11,7 @@ use longshore_owner::{OwnerError, OwnerSettings};
 use longshore_server::{ServerError, ServerSettings};
 use longshore_store::{Store, StoreError, StoreSettings};
 use longshore_support::config::{ConfigError, Settings};
-use longshore_support::retry::Policy;
+use longshore_support::retry::{self, Failure, Policy, Server};
 use longshore_support::telemetry::TelemetryError;
 use longshore_support::{chain::Chain, exit, shutdown, telemetry};
 use thiserror::Error;
@@ -93,7 +93,9 @@ async fn run(
     );
     // The publisher connects by itself, and again: without RabbitMQ Jobs are
     // taken and read, and attempts wait for their tickets.
+    let rabbitmq = Server::new("RabbitMQ", broker.server());
     let publisher = Publisher::new(broker, &name);
+    let reached = reach(&rabbitmq, publisher.clone(), shutdown);
     let owner = longshore_owner::run(
         OwnerSettings { name, listen: settings.coordinator.listen.clone(), defaults },
         store,
@@ -104,8 +106,18 @@ async fn run(
     // does.
     let server = ending(shutdown, async { server.await.map_err(ServeError::from) });
     let owner = ending(shutdown, async { owner.await.map_err(ServeError::from) });
-    let (server, owner) = tokio::join!(server, owner);
+    let (server, owner, ()) = tokio::join!(server, owner, reached);
     server.and(owner)
+}
+
+/// Tries RabbitMQ until it answers, so that an operator hears at once where it
+/// isn't, and not only when there is a ticket to publish.
+async fn reach(rabbitmq: &Server, publisher: Publisher, shutdown: &CancellationToken) {
+    // Its only error is that the program ends.
+    let _ = retry::forever(rabbitmq, Policy::SERVER, shutdown, || async {
+        publisher.check().await.map_err(|error| Failure::Transient(Chain(&error).to_string()))
+    })
+    .await;
 }
 
 /// Runs a part; its end is the end of all.

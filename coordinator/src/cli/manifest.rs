@@ -35,9 +35,8 @@ pub(super) fn read(
     let mut manifests = Vec::new();
     for file in files {
         for (source, text) in texts(file)? {
-            let objects = parse_yaml(&text).map_err(|error| {
-                CliError::Failed(format!("{source}: {}", longshore_support::chain::Chain(&error)))
-            })?;
+            let objects = parse_yaml(&text)
+                .map_err(|error| CliError::Failed(format!("{source}: {error}")))?;
             for object in objects {
                 manifests.push(check(&source, object, namespace, asked_namespace)?);
             }

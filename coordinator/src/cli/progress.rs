@@ -39,6 +39,8 @@ impl Counts {
 
 /// Where the progress is shown.
 pub(super) struct Progress {
+    terminal: bool,
+    /// On a terminal, from the first counters on.
     bar: Option<ProgressBar>,
     counts: Counts,
     printed: Option<Counts>,
@@ -48,14 +50,13 @@ pub(super) struct Progress {
 impl Progress {
     pub(super) fn start() -> Self {
         let terminal = io::stdout().is_terminal() && io::stderr().is_terminal();
-        let bar = terminal.then(|| {
-            let bar = ProgressBar::new(0);
-            if let Ok(style) = ProgressStyle::with_template("[{bar:30}] {msg}") {
-                bar.set_style(style.progress_chars("=> "));
-            }
-            bar
-        });
-        Self { bar, counts: Counts::default(), printed: None, samples: VecDeque::new() }
+        Self {
+            terminal,
+            bar: None,
+            counts: Counts::default(),
+            printed: None,
+            samples: VecDeque::new(),
+        }
     }
 
     /// Takes the Job's counters. The bar shows them at once; a plain line
@@ -71,6 +72,9 @@ impl Progress {
             self.samples.pop_front();
         }
         self.counts = counts;
+        if self.terminal && self.bar.is_none() {
+            self.bar = Some(bar());
+        }
         match &self.bar {
             Some(bar) => {
                 bar.set_length(self.counts.total.unwrap_or(self.counts.done));
@@ -86,6 +90,8 @@ impl Progress {
     /// Once a second: a plain line if something changed, a fresh rate on the bar.
     pub(super) fn tick(&mut self) -> io::Result<()> {
         match &self.bar {
+            // Nothing is known of the Job yet.
+            _ if self.samples.is_empty() => Ok(()),
             Some(bar) => {
                 bar.set_message(self.line(Instant::now()));
                 Ok(())
@@ -109,6 +115,8 @@ impl Progress {
         self.tick()?;
         if let Some(bar) = &self.bar {
             bar.abandon();
+            // The cursor stays behind the bar.
+            writeln!(io::stderr())?;
         }
         Ok(())
     }
@@ -148,6 +156,14 @@ impl Progress {
     }
 }
 
+fn bar() -> ProgressBar {
+    let bar = ProgressBar::new(0);
+    if let Ok(style) = ProgressStyle::with_template("[{bar:30}] {msg}") {
+        bar.set_style(style.progress_chars("=> "));
+    }
+    bar
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -156,7 +172,7 @@ mod tests {
 
     fn progress(samples: &[(u64, u64)], now: Instant, counts: Counts) -> Progress {
         let samples = samples.iter().map(|(ago, done)| (now - Duration::from_secs(*ago), *done));
-        Progress { bar: None, counts, printed: None, samples: samples.collect() }
+        Progress { terminal: false, bar: None, counts, printed: None, samples: samples.collect() }
     }
 
     #[test]

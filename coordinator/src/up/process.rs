@@ -54,6 +54,8 @@ pub(super) fn spawn(launch: &Launch) -> io::Result<Identity> {
     }
     let unset = launch.defaults.iter().filter(|(name, _)| std::env::var_os(name).is_none());
     command.envs(unset).envs(&launch.env);
+    // Erlang leaves what it has to say of a crash where it was started.
+    command.current_dir(launch.log.parent().unwrap_or(Path::new("/")));
     command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
     let mut child = command.spawn()?;
     let pid = i32::try_from(child.id()).map_err(io::Error::other)?;

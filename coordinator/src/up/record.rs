@@ -86,6 +86,17 @@ impl Folder {
         self.0.join("logs").join(format!("{member}.log"))
     }
 
+    /// Removes the logs of the cluster that was here before.
+    pub(super) fn clear_logs(&self) -> io::Result<()> {
+        for entry in fs::read_dir(self.0.join("logs"))? {
+            let path = entry?.path();
+            if path.is_file() {
+                fs::remove_file(path)?;
+            }
+        }
+        Ok(())
+    }
+
     pub(super) fn kubeconfig(&self) -> PathBuf {
         self.0.join("kubeconfig")
     }

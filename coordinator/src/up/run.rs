@@ -26,6 +26,7 @@ pub(super) async fn up(dir: &Path, options: &UpOptions) -> Result<(), UpError> {
         refuse_running(&folder, &record)?;
     }
     folder.forget()?;
+    folder.clear_logs()?;
     let mut record = plan::plan(&folder, options)?;
 
     let started = tokio::select! {

@@ -84,6 +84,7 @@ pub(super) fn rabbitmq(data: &Path, log: PathBuf, ports: &RabbitmqPorts) -> io::
          raft.wal_max_size_bytes = 33554432\n\
          log.console = true\n\
          log.console.level = info\n\
+         log.console.use_colors = off\n\
          log.file = false\n"
     );
     let env = BTreeMap::from([

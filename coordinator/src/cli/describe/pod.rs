@@ -105,7 +105,10 @@ fn volumes(text: &mut Text, depth: usize, spec: &Value) {
 
 fn variable(variable: &Value) -> String {
     let name = variable["name"].as_str().unwrap_or_default();
-    format!("{name}={}", plain(&variable["value"]).unwrap_or_default())
+    match variable["valueFrom"]["fieldRef"]["fieldPath"].as_str() {
+        Some(path) => format!("{name} (v1:{path})"),
+        None => format!("{name}={}", plain(&variable["value"]).unwrap_or_default()),
+    }
 }
 
 fn mount(mount: &Value) -> String {

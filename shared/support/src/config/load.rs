@@ -20,7 +20,7 @@ pub enum ConfigError {
     #[error("{}: unknown setting {key}{}", .file.display(), hint(.key))]
     UnknownKey { file: PathBuf, key: String },
     #[error("settings: {0}")]
-    Value(#[source] config::ConfigError),
+    Value(config::ConfigError),
     #[error("setting {key}: {reason}")]
     Range { key: &'static str, reason: &'static str },
 }
