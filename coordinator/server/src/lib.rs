@@ -24,6 +24,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::serve::ListenerExt;
 use longshore_api::spec::ClusterDefaults;
 use longshore_store::Store;
 use thiserror::Error;
@@ -98,6 +99,12 @@ pub async fn run_on(
         tracing::info!("the API server listens on http://{address}");
     }
     let stop = app.shutdown.clone();
+    // An event of a watch is small and must not wait for the next one.
+    let listener = listener.tap_io(|stream| {
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!("TCP_NODELAY: {error}");
+        }
+    });
     let serve = axum::serve(listener, router::router(app.clone()))
         .with_graceful_shutdown(stop.clone().cancelled_owned());
     let late = async {

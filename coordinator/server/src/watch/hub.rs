@@ -78,7 +78,7 @@ impl Hub {
             store,
             shared: Arc::clone(&shared),
             resolver: resolver.clone(),
-            position: ResourceVersion::default(),
+            position: None,
         };
         let nodes = check_nodes(Arc::clone(&shared), resolver.clone());
         tokio::spawn(async move {
@@ -148,7 +148,8 @@ struct Reader {
     store: Store,
     shared: Arc<Shared>,
     resolver: Resolver,
-    position: ResourceVersion,
+    /// How far it has read; `None` until it has seen the log.
+    position: Option<ResourceVersion>,
 }
 
 impl Reader {
@@ -181,8 +182,8 @@ impl Reader {
     /// Holds the position against the log, and starts anew from its end if that can't go on.
     async fn check(&mut self) -> Result<(), Unresolved> {
         let window = self.store.log_window().await?;
-        if self.position == ResourceVersion::default() || !window.covers(self.position) {
-            self.position = window.last;
+        if !self.position.is_some_and(|position| window.covers(position)) {
+            self.position = Some(window.last);
             self.resolver.forget();
             self.shared.position.send_replace(window.last);
             self.shared.tell(Signal::Reset);
@@ -192,7 +193,8 @@ impl Reader {
 
     /// Reads on; whether nothing came.
     async fn read(&mut self) -> Result<bool, Unresolved> {
-        let changes = self.store.log_read(self.position, BLOCK, BATCH).await?;
+        let after = self.position.unwrap_or_default();
+        let changes = self.store.log_read(after, BLOCK, BATCH).await?;
         let Some(last) = changes.last().map(|change| change.rv) else { return Ok(true) };
         // The position moves before the watchers are looked at: a watcher that comes in between
         // reads these changes by itself.
@@ -201,14 +203,14 @@ impl Reader {
         let resolved = self.resolver.resolve(changes, |resource| shared.is_watched(resource)).await;
         match resolved {
             Ok(notices) => {
-                self.position = last;
+                self.position = Some(last);
                 let now = self.store.now().await?;
                 self.shared.tell(Signal::Batch(Arc::new(Batch { notices, position: last, now })));
             }
             Err(error) if error.is_transient() => return Err(error),
             Err(error) => {
                 tracing::warn!("watchers must list again: {error}");
-                self.position = last;
+                self.position = Some(last);
                 self.shared.tell(Signal::Reset);
             }
         }

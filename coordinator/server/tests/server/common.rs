@@ -11,7 +11,7 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use longshore_api::spec::ClusterDefaults;
-use longshore_job::{Attempt, Backoff, Header, Index, Live, Outcome, Phase};
+use longshore_job::{Backoff, Condition, ConditionType, Header, Index, Live, Outcome, Phase};
 use longshore_server::ServerSettings;
 use longshore_store::{
     AttemptKey, Claimed, Commit, Committed, EventRecord, Grant, JobRef, Owned, Progress, Shard,
@@ -34,6 +34,7 @@ pub struct Fixture {
     pub url: String,
     client: Client<HttpConnector, Body>,
     redis: Child,
+    port: u16,
     pub dir: TempDir,
     _stop: DropGuard,
 }
@@ -67,12 +68,7 @@ impl Fixture {
     pub async fn start() -> Self {
         let dir = TempDir::new().unwrap();
         let port = PortFinder::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let redis = Command::new("redis-server")
-            .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--dir"])
-            .arg(dir.path())
-            .stdout(Stdio::null())
-            .spawn()
-            .expect("redis-server is installed");
+        let redis = spawn_redis(port, &dir);
         let mut settings = StoreSettings::new(format!("redis://127.0.0.1:{port}")).with_shards(4);
         settings.patience = BOUND;
         let store = Store::connect(&settings).await.unwrap();
@@ -84,7 +80,7 @@ impl Fixture {
         tokio::spawn(longshore_server::run_on(listener, settings_of(), impatient, stop.clone()));
         tokio::spawn(forward(store.clone(), stop.clone()));
         let client = Client::builder(TokioExecutor::new()).build_http();
-        Self { store, url, client, redis, dir, _stop: stop.drop_guard() }
+        Self { store, url, client, redis, port, dir, _stop: stop.drop_guard() }
     }
 
     pub async fn send(&self, request: Request<Body>) -> Answer {
@@ -172,6 +168,13 @@ impl Fixture {
         self.signal("-CONT");
     }
 
+    /// Ends Redis and starts it again with its data gone.
+    pub fn restart_redis_empty(&mut self) {
+        self.redis.kill().unwrap();
+        self.redis.wait().unwrap();
+        self.redis = spawn_redis(self.port, &self.dir);
+    }
+
     fn signal(&self, signal: &str) {
         let done = Command::new("kill").args([signal, &self.redis.id().to_string()]).status();
         assert!(done.unwrap().success());
@@ -244,18 +247,9 @@ impl Owner {
 
     pub async fn offer(&self, index: Index, attempt: u32) -> AttemptKey {
         let created = self.store.now().await.unwrap();
-        let live = Live {
-            attempt: Attempt { number: attempt, created, ..Attempt::default() },
-            phase: Phase::Offered,
-            failures: 0,
-            disruptions: 0,
-            losses: 0,
-            due: None,
-            stop: None,
-            granted: 0,
-            session: None,
-            claim: None,
-        };
+        let mut live = Live::waiting(attempt, None);
+        live.attempt.created = created;
+        live.phase = Phase::Offered;
         let header = Header { start_time: Some(created), active: 1, ..Header::default() };
         self.commit(|commit, uid| {
             commit.header(uid, &header, true).unwrap();
@@ -295,6 +289,33 @@ impl Owner {
             about,
         };
         self.store.add_event(&self.job, &event).await.unwrap();
+    }
+
+    /// Makes the Job Complete.
+    pub async fn complete(&self) {
+        let now = self.store.now().await.unwrap();
+        let condition = |kind| Condition {
+            kind,
+            status: true,
+            reason: "CompletionsReached".to_owned(),
+            message: String::new(),
+            since: now,
+        };
+        let header = Header {
+            start_time: Some(now),
+            completion_time: Some(now),
+            succeeded: 1000,
+            conditions: vec![
+                condition(ConditionType::SuccessCriteriaMet),
+                condition(ConditionType::Complete),
+            ],
+            ..Header::default()
+        };
+        self.commit(|commit, uid| {
+            commit.header(uid, &header, false).unwrap();
+            commit.job_changed(uid);
+        })
+        .await;
     }
 
     pub async fn purge(&self) {
@@ -338,6 +359,15 @@ pub fn text<'a>(value: &'a Value, path: &str) -> &'a str {
 pub fn names(list: &Value) -> Vec<String> {
     let items = at(list, "items").as_array().unwrap();
     items.iter().map(|item| text(item, "metadata.name").to_owned()).collect()
+}
+
+fn spawn_redis(port: u16, dir: &TempDir) -> Child {
+    Command::new("redis-server")
+        .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--dir"])
+        .arg(dir.path())
+        .stdout(Stdio::null())
+        .spawn()
+        .expect("redis-server is installed")
 }
 
 fn settings_of() -> ServerSettings {

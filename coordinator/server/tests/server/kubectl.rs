@@ -97,3 +97,29 @@ async fn kubectl_works_without_flags() {
     let (deleted, ()) = tokio::join!(kubectl(&fixture, &["delete", "job", "b"], ""), purge);
     assert!(ok(deleted).starts_with("job.batch \"b\" deleted"));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn kubectl_waits_and_follows() {
+    let fixture = Fixture::start().await;
+    fixture.create("a").await;
+    let owner = Owner::of(&fixture, "a").await;
+    let (key, _) = owner.run(0, 1).await;
+    let wait = ["wait", "--for=condition=complete", "job/a", "--timeout=30s"];
+    let work = async {
+        let line = b"2026-01-02T03:04:05.000000001Z o hello\n";
+        fixture.store.append_output(&key, line, 0, 1 << 20).await.unwrap();
+        fixture.store.end_output(&key).await.unwrap();
+        owner.complete().await;
+    };
+    let (waited, logs, ()) = tokio::join!(
+        kubectl(&fixture, &wait, ""),
+        kubectl(&fixture, &["logs", "-f", "job/a"], ""),
+        work,
+    );
+    assert_eq!(waited.1, "job.batch/a condition met\n", "{}", waited.2);
+    assert_eq!(logs.1, "hello\n", "{}", logs.2);
+    let (ok, out, err) = kubectl(&fixture, &["get", "jobs", "-o", "wide"], "").await;
+    assert!(ok && out.contains("busybox:1") && out.contains("Complete"), "{out}{err}");
+    let (ok, out, err) = kubectl(&fixture, &["describe", "pods"], "").await;
+    assert!(ok && out.contains("Running"), "{out}{err}");
+}

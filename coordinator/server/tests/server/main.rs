@@ -1,5 +1,5 @@
 //! The API server against a real Redis: real requests over HTTP, and real kubectl.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, unreachable_pub)]
 
 mod common;
 mod errors;

@@ -81,6 +81,22 @@ async fn a_version_out_of_reach_is_expired() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn after_redis_went_back_every_watch_is_expired() {
+    let mut fixture = Fixture::start().await;
+    fixture.create("a").await;
+    let mut watch = fixture.lines(&format!("{JOBS}?watch=true")).await;
+    assert_eq!(told(&watch.event().await), pair("ADDED", "a"));
+    fixture.restart_redis_empty();
+    let event = watch.event().await;
+    assert_eq!(text(&event, "type"), "ERROR");
+    assert_eq!(at(&event, "object.code"), 410);
+    // And from there on everything works again.
+    let mut again = fixture.lines(&format!("{JOBS}?watch=true")).await;
+    fixture.create("b").await;
+    assert_eq!(told(&again.event().await), pair("ADDED", "b"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_watch_ends_in_time_with_a_bookmark() {
     let fixture = Fixture::start().await;
     let created = fixture.create("a").await;
@@ -192,7 +208,7 @@ async fn a_client_that_reads_too_slowly_is_cut_off() {
     assert_eq!(told(&slow.event().await), pair("ADDED", "a"));
     // Far more than the sockets' buffers and the hub's backlog hold, in many batches.
     let filler = "x".repeat(200_000);
-    for round in 0..400 {
+    for round in 0..320 {
         let note = json!({"metadata": {"annotations": {"note": format!("{round}{filler}")}}});
         fixture.patch(&format!("{JOBS}/a"), "merge-patch", &note).await.expect(200);
     }

@@ -1,0 +1,228 @@
+//! A local cluster, started with `longshore up` as a user would.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use rustix::process::{Pid, Signal, kill_process};
+use serde::Deserialize;
+use tempfile::TempDir;
+use tokio::process::Command;
+
+use crate::program::{build, program, repository};
+use crate::suite::any_failed;
+use crate::teardown::Teardown;
+use crate::{Api, Background, Kubectl, Output, run_with_input};
+
+/// How a cluster is started. The default is what `longshore up` starts by itself.
+#[derive(Clone, Debug)]
+pub struct Options {
+    workers: u32,
+    slots: u32,
+    redis_url: Option<String>,
+    docker_host: Option<String>,
+    /// Settings, as `LONGSHORE__SECTION__KEY`.
+    env: BTreeMap<String, String>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { workers: 3, slots: 2, redis_url: None, docker_host: None, env: BTreeMap::new() }
+    }
+}
+
+impl Options {
+    /// So many workers with so many slots each.
+    pub fn workers(workers: u32, slots: u32) -> Self {
+        Self { workers, slots, ..Self::default() }
+    }
+
+    /// Another Redis than its own, such as a proxy before one.
+    pub fn redis(mut self, url: impl Into<String>) -> Self {
+        self.redis_url = Some(url.into());
+        self
+    }
+
+    /// Another engine than the machine's.
+    pub fn docker(mut self, host: impl Into<String>) -> Self {
+        self.docker_host = Some(host.into());
+        self
+    }
+
+    /// A setting for all members, such as `WORKER__PULL_TIMEOUT`.
+    pub fn set(mut self, key: &str, value: impl Into<String>) -> Self {
+        self.env.insert(format!("LONGSHORE__{key}"), value.into());
+        self
+    }
+}
+
+/// What `cluster.json` says.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Description {
+    pub server: String,
+    pub redis_url: String,
+    pub amqp_url: String,
+    pub coordinators: Vec<Member>,
+    pub workers: Vec<Member>,
+    pub services: Vec<Member>,
+}
+
+/// A process of the cluster.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Member {
+    pub name: String,
+    pub pid: i32,
+}
+
+/// A running cluster. Dropping it takes it down.
+pub struct Cluster {
+    dir: TempDir,
+    env: BTreeMap<String, String>,
+    api: Option<Api>,
+    _down: Teardown,
+}
+
+impl Cluster {
+    pub async fn start(options: Options) -> Result<Self> {
+        build().await?;
+        // Short, because RabbitMQ and Docker put sockets and mounts below it.
+        let dir = tempfile::Builder::new().prefix("ls-").tempdir_in("/tmp")?;
+        let (path, longshore) = (dir.path().display().to_string(), program("longshore")?);
+        let down = [&longshore.display().to_string(), "down", "--data", &path];
+        let down = Teardown::new(down.map(str::to_owned));
+        let mut cluster = Self { dir, env: options.env, api: None, _down: down };
+
+        let mut args = vec!["up", "--detach", "--data", &path, "--listen", "127.0.0.1:0"];
+        let (workers, slots) = (options.workers.to_string(), options.slots.to_string());
+        args.extend(["--workers", &workers, "--slots", &slots]);
+        for (flag, value) in
+            [("--redis-url", &options.redis_url), ("--docker-host", &options.docker_host)]
+        {
+            args.extend(value.iter().flat_map(|value| [flag, value]));
+        }
+        cluster.longshore(&args).await?.ok()?;
+        cluster.api = Some(Api::new(&cluster.describe()?.server));
+        Ok(cluster)
+    }
+
+    /// The cluster's folder: `cluster.json`, `kubeconfig`, `logs`.
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    pub fn describe(&self) -> Result<Description> {
+        let path = self.dir().join("cluster.json");
+        let text = std::fs::read(&path).with_context(|| format!("{}", path.display()))?;
+        Ok(serde_json::from_slice(&text)?)
+    }
+
+    pub fn api(&self) -> &Api {
+        self.api.as_ref().expect("set at the end of `start`")
+    }
+
+    /// The real kubectl, pointed at this cluster.
+    pub fn kubectl(&self) -> Kubectl {
+        Kubectl::new(self.kubeconfig())
+    }
+
+    pub fn kubeconfig(&self) -> PathBuf {
+        self.dir().join("kubeconfig")
+    }
+
+    /// Runs the command line against this cluster.
+    pub async fn longshore(&self, args: &[&str]) -> Result<Output> {
+        self.longshore_with_input(args, "").await
+    }
+
+    pub async fn longshore_with_input(&self, args: &[&str], input: &str) -> Result<Output> {
+        run_with_input(self.command(args)?, input).await
+    }
+
+    /// A command that goes on, such as `logs -f`.
+    pub fn start_longshore(&self, args: &[&str]) -> Result<Background> {
+        Background::start(self.command(args)?)
+    }
+
+    fn command(&self, args: &[&str]) -> Result<Command> {
+        let mut command = Command::new(program("longshore")?);
+        command.args(args).env("KUBECONFIG", self.kubeconfig()).envs(&self.env);
+        command.current_dir(repository());
+        Ok(command)
+    }
+
+    /// The member of this name, of whatever kind.
+    pub fn member(&self, name: &str) -> Result<Member> {
+        let all = self.describe()?;
+        [all.coordinators, all.workers, all.services]
+            .into_iter()
+            .flatten()
+            .find(|member| member.name == name)
+            .with_context(|| format!("no member {name}"))
+    }
+
+    /// Sends a signal to a member.
+    pub fn signal(&self, name: &str, signal: Signal) -> Result<()> {
+        let pid = Pid::from_raw(self.member(name)?.pid).context("a process id is above 0")?;
+        kill_process(pid, signal).with_context(|| format!("{signal:?} to {name}"))
+    }
+
+    /// Starts a member that has ended.
+    pub async fn start_member(&self, name: &str) -> Result<()> {
+        let data = self.dir().display().to_string();
+        self.longshore(&["up", "--data", &data, "start", name]).await?.ok()?;
+        Ok(())
+    }
+
+    /// The most memory that a member has ever had resident, in bytes.
+    pub fn peak_memory(&self, name: &str) -> Result<u64> {
+        let path = format!("/proc/{}/status", self.member(name)?.pid);
+        let status = std::fs::read_to_string(&path)?;
+        let line = status.lines().find_map(|l| l.strip_prefix("VmHWM:")).context("VmHWM")?;
+        let kib: u64 = line.trim().trim_end_matches(" kB").parse()?;
+        Ok(kib * 1024)
+    }
+
+    /// A connection of the test's own to the cluster's Redis.
+    pub async fn redis(&self) -> Result<redis::aio::MultiplexedConnection> {
+        let client = redis::Client::open(self.describe()?.redis_url)?;
+        Ok(client.get_multiplexed_async_connection().await?)
+    }
+
+    /// A channel of the test's own to the cluster's RabbitMQ; the connection must be kept.
+    pub async fn rabbitmq(&self) -> Result<(lapin::Connection, lapin::Channel)> {
+        let url = self.describe()?.amqp_url;
+        let connection =
+            lapin::Connection::connect(&url, lapin::ConnectionProperties::default()).await?;
+        let channel = connection.create_channel().await?;
+        Ok((connection, channel))
+    }
+
+    /// The log of a member so far.
+    pub fn log(&self, name: &str) -> Result<String> {
+        let path = self.dir().join("logs").join(format!("{name}.log"));
+        std::fs::read_to_string(&path).with_context(|| format!("{}", path.display()))
+    }
+}
+
+impl Drop for Cluster {
+    /// After a failure the logs stay, for whoever looks into it.
+    fn drop(&mut self) {
+        if !any_failed() {
+            return;
+        }
+        let Some(name) = self.dir().file_name() else { return };
+        let kept = repository().join("target/failed-clusters").join(name);
+        let copied = std::fs::create_dir_all(&kept).and_then(|()| {
+            std::process::Command::new("cp")
+                .arg("-r")
+                .arg(self.dir().join("logs"))
+                .arg(self.dir().join("cluster.json"))
+                .arg(&kept)
+                .status()
+        });
+        match copied {
+            Ok(_) => eprintln!("the cluster's logs are in {}", kept.display()),
+            Err(error) => eprintln!("keeping the cluster's logs: {error}"),
+        }
+    }
+}

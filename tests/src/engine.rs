@@ -1,0 +1,70 @@
+//! Docker engines: the machine's, and private ones that may be killed.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use bollard::Docker;
+use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
+use tokio::process::Command;
+
+use crate::teardown::Teardown;
+use crate::{repository, run};
+
+/// A Docker engine of the test's own. Dropping it stops it and ends its containers.
+pub struct Engine {
+    name: String,
+    // Before the folder, so that nothing is mounted there any more when that goes.
+    _stop: Teardown,
+    dir: TempDir,
+}
+
+impl Engine {
+    /// Starts an engine; `name` is that of its network bridge, at most 15 characters long.
+    pub async fn start(name: &str) -> Result<Self> {
+        let dir = tempfile::Builder::new().prefix("ls-engine-").tempdir_in("/tmp")?;
+        let stop = Teardown::new([
+            script("docker-engine").display().to_string(),
+            "stop".to_owned(),
+            "--dir".to_owned(),
+            dir.path().display().to_string(),
+        ]);
+        let engine = Self { name: name.to_owned(), _stop: stop, dir };
+        engine.start_again().await?;
+        let mut images = Command::new(script("local-images"));
+        images.arg("busybox").env("DOCKER_HOST", engine.host());
+        run(images).await?.ok()?;
+        Ok(engine)
+    }
+
+    pub fn host(&self) -> String {
+        format!("unix://{}/docker.sock", self.dir.path().display())
+    }
+
+    /// Kills the daemon as it stands; its containers live on for now.
+    pub fn kill(&self) -> Result<()> {
+        let pid = std::fs::read_to_string(self.dir.path().join("dockerd.pid"))?;
+        let pid = Pid::from_raw(pid.trim().parse()?).context("a process id is above 0")?;
+        kill_process(pid, Signal::KILL).context("dockerd")
+    }
+
+    pub async fn start_again(&self) -> Result<()> {
+        let mut command = Command::new(script("docker-engine"));
+        command.arg("start").arg("--dir").arg(self.dir.path());
+        command.args(["--host", &self.host(), "--bridge", &self.name]);
+        run(command).await?.ok()?;
+        Ok(())
+    }
+}
+
+/// A client for the engine at the address, or for the machine's.
+pub fn docker(host: Option<&str>) -> Result<Docker> {
+    Ok(match host {
+        Some(host) => Docker::connect_with_host(host)?,
+        None => Docker::connect_with_defaults()?,
+    })
+}
+
+fn script(name: &str) -> PathBuf {
+    Path::new(repository()).join("deploy").join(name)
+}

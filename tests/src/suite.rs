@@ -1,0 +1,96 @@
+//! The main of a test program: scenarios by name, the clusters they share, and the end of it all.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use anyhow::Result;
+use libtest_mimic::{Arguments, Trial};
+use tokio::runtime::Runtime;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::OnceCell;
+
+use crate::{Cluster, Options, teardown};
+
+static ANY_FAILED: AtomicBool = AtomicBool::new(false);
+
+/// Whether a scenario of this program has failed. Clusters keep their logs then.
+pub(crate) fn any_failed() -> bool {
+    ANY_FAILED.load(Ordering::Relaxed)
+}
+
+/// A set of scenarios that runs like any test program of Cargo's: names can be given, `--list` works.
+pub struct Suite {
+    args: Arguments,
+    runtime: Runtime,
+    trials: Vec<Trial>,
+}
+
+/// A cluster that is started by the first scenario that needs it.
+pub struct Shared {
+    options: Options,
+    cluster: Arc<OnceCell<Cluster>>,
+}
+
+impl Suite {
+    /// At most `at_once` scenarios run at once, unless `--test-threads` says otherwise. Scenarios
+    /// mostly wait, so that there can be more of them than processors.
+    pub fn new(at_once: usize) -> Result<Self> {
+        let mut args = Arguments::from_args();
+        args.test_threads.get_or_insert(at_once);
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+        runtime.spawn(take_down_when_interrupted());
+        Ok(Self { args, runtime, trials: Vec::new() })
+    }
+
+    /// Adds a scenario that makes its own cluster.
+    pub fn test<F>(&mut self, name: &str, scenario: F)
+    where
+        F: AsyncFnOnce() -> Result<()> + Send + 'static,
+    {
+        let handle = self.runtime.handle().clone();
+        self.trials.push(Trial::test(name, move || {
+            handle.block_on(scenario()).map_err(|error| {
+                ANY_FAILED.store(true, Ordering::Relaxed);
+                format!("{error:#}").into()
+            })
+        }));
+    }
+
+    /// Adds a scenario on a shared cluster.
+    pub fn test_on<F>(&mut self, shared: &Shared, name: &str, scenario: F)
+    where
+        F: AsyncFnOnce(&Cluster) -> Result<()> + Send + 'static,
+    {
+        let (cell, options) = (shared.cluster.clone(), shared.options.clone());
+        self.test(name, async move || {
+            let cluster = cell.get_or_try_init(async || Cluster::start(options).await).await?;
+            scenario(cluster).await
+        });
+    }
+
+    /// Runs the scenarios, then takes down whatever they share.
+    pub fn run(self) -> ExitCode {
+        let conclusion = libtest_mimic::run(&self.args, self.trials);
+        self.runtime.shutdown_background();
+        conclusion.exit_code()
+    }
+}
+
+impl Shared {
+    pub fn new(options: Options) -> Self {
+        Self { options, cluster: Arc::new(OnceCell::new()) }
+    }
+}
+
+async fn take_down_when_interrupted() -> Result<()> {
+    let (mut interrupt, mut terminate) =
+        (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+    eprintln!("interrupted: taking down the clusters");
+    teardown::all();
+    std::process::exit(130)
+}

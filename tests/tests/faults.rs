@@ -1,0 +1,33 @@
+//! Jobs while parts of the cluster are killed, frozen, cut off or lose what they held.
+
+mod faults {
+    pub(crate) mod coordinator;
+    pub(crate) mod replies;
+    pub(crate) mod servers;
+    pub(crate) mod steady;
+    pub(crate) mod worker;
+}
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use longshore_tests::Suite;
+
+use faults::{coordinator, replies, servers, worker};
+
+/// The longest come first, so that the others run beside them.
+fn main() -> Result<ExitCode> {
+    let mut suite = Suite::new(3)?;
+    suite.test("redis_is_gone_for_30_s", servers::redis_30_s);
+    suite.test("rabbitmq_is_gone_for_30_s", servers::rabbitmq_30_s);
+    suite.test("redis_or_rabbitmq_is_gone_for_5_s", servers::both_5_s);
+    suite.test("tickets_are_purged", servers::tickets_purged);
+    suite.test("a_worker_is_killed", worker::killed);
+    suite.test("a_worker_and_its_docker_daemon_are_killed", worker::killed_with_its_daemon);
+    suite.test("a_worker_is_restarted", worker::restarted);
+    suite.test("the_only_coordinator_is_killed", coordinator::killed);
+    suite.test("a_lost_reply_of_create", replies::create);
+    suite.test("a_lost_reply_of_claim_and_finish", replies::claim_and_finish);
+    suite.test("a_lost_reply_of_delete", replies::delete);
+    Ok(suite.run())
+}
