@@ -1,9 +1,9 @@
 //! Request bodies: JSON or YAML, bounded.
 
-use axum::body::{Body, Bytes};
+use axum::body::Bytes;
 use axum::extract::Request;
 use http::{HeaderMap, header};
-use http_body_util::{BodyExt, LengthLimitError, Limited};
+use http_body_util::BodyExt;
 use longshore_api::decode::FieldValidation;
 use longshore_api::manifest::parse_yaml;
 use longshore_api::patch::PatchType;
@@ -16,21 +16,32 @@ use crate::negotiate::Params;
 /// The largest body that is taken, as in Kubernetes.
 const LIMIT: usize = 3 * 1024 * 1024;
 
+/// How much of a larger body is read and dropped, so that the client gets to read the answer rather
+/// than a broken connection.
+const DRAINED: usize = 16 * 1024 * 1024;
+
 /// Reads the whole body.
 ///
 /// # Errors
 /// 413 above 3 MiB, 400 if the client breaks off.
 pub(crate) async fn read(request: Request) -> Result<Bytes, Failure> {
-    let declared = request.headers().get(header::CONTENT_LENGTH);
-    let declared = declared.and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
-    if declared.is_some_and(|length| length > LIMIT as u64) {
-        return Err(ApiError::too_large(LIMIT).into());
+    let mut body = request.into_body();
+    let mut kept = Vec::new();
+    let mut size = 0;
+    while let Some(frame) = body.frame().await {
+        let frame = frame
+            .map_err(|error| Failure::bad_request(format!("the body can't be read: {error}")))?;
+        let data = frame.into_data().unwrap_or_default();
+        size += data.len();
+        if size <= LIMIT {
+            kept.extend_from_slice(&data);
+        } else if size > DRAINED {
+            break;
+        }
     }
-    let body: Body = request.into_body();
-    match Limited::new(body, LIMIT).collect().await {
-        Ok(whole) => Ok(whole.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => Err(ApiError::too_large(LIMIT).into()),
-        Err(error) => Err(Failure::bad_request(format!("the body can't be read: {error}"))),
+    match size > LIMIT {
+        true => Err(ApiError::too_large(LIMIT).into()),
+        false => Ok(kept.into()),
     }
 }
 

@@ -31,12 +31,16 @@ pub(crate) struct Objects {
     defaults: ClusterDefaults,
     /// How long a heartbeat may be missing, in milliseconds.
     node_grace: Millis,
-    runtimes: Arc<Mutex<Option<(Instant, Arc<Runtimes>)>>>,
+    /// As they were when last looked at.
+    runtimes: Arc<Mutex<Option<Seen>>>,
 }
 
 /// The runtime of each worker: `docker` or `null`.
 #[derive(Debug, Default)]
 pub(crate) struct Runtimes(HashMap<String, String>);
+
+/// The runtimes, and when they were read.
+type Seen = (Instant, Arc<Runtimes>);
 
 impl Runtimes {
     fn of(&self, attempt: &Attempt) -> &str {

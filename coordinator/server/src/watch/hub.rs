@@ -53,7 +53,8 @@ pub(crate) struct Hub {
 
 struct Shared {
     sender: Sender<Signal>,
-    position: watch::Sender<ResourceVersion>,
+    /// How far the log has been read; `None` until it has been seen.
+    position: watch::Sender<Option<ResourceVersion>>,
     /// How many watch each kind, in the order of [`Resource::ALL`]; what nobody watches is not read.
     watchers: [AtomicUsize; Resource::ALL.len()],
 }
@@ -71,7 +72,7 @@ impl Hub {
     pub(crate) fn start(store: Store, resolver: Resolver, shutdown: CancellationToken) -> Self {
         let shared = Arc::new(Shared {
             sender: broadcast::channel(BACKLOG).0,
-            position: watch::channel(ResourceVersion::default()).0,
+            position: watch::channel(None).0,
             watchers: Default::default(),
         });
         let reader = Reader {
@@ -91,12 +92,19 @@ impl Hub {
         Self { shared, resolver }
     }
 
+    /// Waits until the log has been seen once.
+    pub(crate) async fn started(&self) {
+        let mut position = self.shared.position.subscribe();
+        // An error would mean that the sender is gone, but it is ours.
+        let _ = position.wait_for(Option::is_some).await;
+    }
+
     /// Whatever the log gets behind the subscription's position from now on is received.
     pub(crate) fn subscribe(&self, resource: Resource) -> Subscription {
         let receiver = self.shared.sender.subscribe();
         self.shared.watchers[place(resource)].fetch_add(1, Ordering::SeqCst);
         // Last: the reader moves its position first and looks at the watchers then.
-        let position = *self.shared.position.borrow();
+        let position = self.shared.position.borrow().unwrap_or_default();
         Subscription { shared: Arc::clone(&self.shared), resource, receiver, position }
     }
 
@@ -183,10 +191,12 @@ impl Reader {
     async fn check(&mut self) -> Result<(), Unresolved> {
         let window = self.store.log_window().await?;
         if !self.position.is_some_and(|position| window.covers(position)) {
-            self.position = Some(window.last);
+            let known = self.position.replace(window.last).is_some();
             self.resolver.forget();
-            self.shared.position.send_replace(window.last);
-            self.shared.tell(Signal::Reset);
+            self.shared.position.send_replace(self.position);
+            if known {
+                self.shared.tell(Signal::Reset);
+            }
         }
         Ok(())
     }
@@ -198,7 +208,7 @@ impl Reader {
         let Some(last) = changes.last().map(|change| change.rv) else { return Ok(true) };
         // The position moves before the watchers are looked at: a watcher that comes in between
         // reads these changes by itself.
-        self.shared.position.send_replace(last);
+        self.shared.position.send_replace(Some(last));
         let shared = Arc::clone(&self.shared);
         let resolved = self.resolver.resolve(changes, |resource| shared.is_watched(resource)).await;
         match resolved {
@@ -224,7 +234,7 @@ async fn check_nodes(shared: Arc<Shared>, resolver: Resolver) {
     let mut late: Option<HashSet<String>> = None;
     loop {
         // Taken before the wait, so that a client which goes on from it misses nothing.
-        let position = *shared.position.borrow();
+        let position = shared.position.borrow().unwrap_or_default();
         tokio::time::sleep(NODE_CHECK).await;
         if !shared.is_watched(Resource::Nodes) {
             late = None;

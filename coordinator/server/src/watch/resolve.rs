@@ -267,10 +267,11 @@ fn merged(changes: Vec<Change>) -> Vec<Change> {
             _ => String::new(),
         };
         let earlier = places.insert((change.subject.clone(), name), kept.len());
-        if let Some(earlier) = earlier.and_then(|place| kept[place].take()) {
-            if earlier.verb == Verb::Added && change.verb == Verb::Modified {
-                change.verb = Verb::Added;
-            }
+        let earlier = earlier.and_then(|place| kept[place].take());
+        if change.verb == Verb::Modified
+            && earlier.is_some_and(|earlier| earlier.verb == Verb::Added)
+        {
+            change.verb = Verb::Added;
         }
         kept.push(Some(change));
     }

@@ -45,6 +45,7 @@ pub(crate) async fn answer<T: Listed>(
         .filter(|seconds| *seconds > 0)
         .map_or(LONGEST, |seconds| Duration::from_secs(seconds).min(LONGEST));
     let writer = Writer::of(headers, params, app.store.now().await?)?;
+    app.hub.started().await;
     // Subscribed before the position is read: nothing can fall between the two.
     let subscription = app.hub.subscribe(T::RESOURCE);
     let tail = app.store.log_tail().await?;
