@@ -2,7 +2,8 @@
 //!
 //! A session's lease is judged by this host's monotonic clock alone: it has run out when the session's
 //! counter has not moved for the lease's length and a second more, counted from when it was last seen to
-//! have moved. A new owner's patience starts anew.
+//! have moved. Time in which Redis could not be seen hardly counts, as the workers could not renew in it
+//! either. A new owner's patience starts anew.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -15,6 +16,9 @@ use crate::patient::{pause, waits};
 use crate::term::{SLACK, Term};
 
 const LOOK: Duration = Duration::from_millis(250);
+
+/// What the time between two looks counts at most toward a lease.
+const COUNTED: Duration = Duration::from_secs(1);
 
 /// Revokes attempts whose lease has run out. Returns when this is no more the owner.
 pub(crate) async fn run(store: &Store, term: Term) {
@@ -32,8 +36,11 @@ pub(crate) async fn run(store: &Store, term: Term) {
 
 /// One look at the shard's sessions; `false` if fenced.
 async fn look(store: &Store, term: Term, patience: &mut Patience) -> Result<bool, StoreError> {
-    patience.look(Instant::now(), store.sessions(term.shard).await?);
-    for silent in patience.silent(Instant::now()) {
+    let counters = store.sessions(term.shard).await?;
+    // Not from before the answer: a counter may have moved while it was waited for.
+    let now = Instant::now();
+    patience.look(now, counters);
+    for silent in patience.silent(now) {
         for held in store.held(term.shard, &silent.session).await? {
             let lease = Duration::from_millis(held.lease_ms);
             patience.learn(&silent.session, lease);
@@ -86,11 +93,13 @@ struct Silent {
 #[derive(Debug, Default)]
 struct Patience {
     sessions: HashMap<String, Session>,
+    looked: Option<Instant>,
 }
 
 #[derive(Debug)]
 struct Session {
     counter: u64,
+    /// When it was first seen, moved on by the time that doesn't count.
     since: Instant,
     /// The shortest lease of what it holds, once known.
     lease: Duration,
@@ -99,10 +108,14 @@ struct Session {
 impl Patience {
     /// Takes in the counters of all sessions that hold attempts.
     fn look(&mut self, now: Instant, counters: Vec<(String, u64)>) {
+        let last = self.looked.replace(now).unwrap_or(now);
+        let blind = now.duration_since(last).saturating_sub(COUNTED);
         let mut before = std::mem::take(&mut self.sessions);
         for (name, counter) in counters {
             let session = match before.remove(&name) {
-                Some(session) if session.counter == counter => session,
+                Some(session) if session.counter == counter => {
+                    Session { since: session.since + blind, ..session }
+                }
                 _ => Session { counter, since: now, lease: Duration::ZERO },
             };
             self.sessions.insert(name, session);
@@ -149,6 +162,13 @@ mod tests {
         patience.silent(now).first().map(|silent| silent.time)
     }
 
+    /// Looks each second of a time.
+    fn watch(patience: &mut Patience, start: Instant, seconds: std::ops::RangeInclusive<u32>) {
+        for second in seconds {
+            patience.look(start + second * SECOND, vec![("s".into(), 7)]);
+        }
+    }
+
     #[test]
     fn patience_starts_at_the_first_look_and_with_each_move() {
         let start = Instant::now();
@@ -158,7 +178,7 @@ mod tests {
         patience.learn("s", 15 * SECOND);
         patience.learn("s", 5 * SECOND);
         patience.learn("s", 9 * SECOND);
-        patience.look(start + 4 * SECOND, vec![("s".into(), 7)]);
+        watch(&mut patience, start, 1..=5);
         assert_eq!(silent(&patience, start + 5 * SECOND), None);
         assert_eq!(silent(&patience, start + 6 * SECOND), Some(6 * SECOND));
 
@@ -166,6 +186,19 @@ mod tests {
         patience.learn("s", 5 * SECOND);
         assert_eq!(silent(&patience, start + 11 * SECOND), None);
         assert_eq!(silent(&patience, start + 12 * SECOND), Some(6 * SECOND));
+    }
+
+    #[test]
+    fn a_time_without_looks_hardly_counts() {
+        let start = Instant::now();
+        let mut patience = Patience::default();
+        watch(&mut patience, start, 0..=4);
+        patience.learn("s", 15 * SECOND);
+        // Redis was away for half a minute.
+        watch(&mut patience, start, 34..=44);
+        assert_eq!(silent(&patience, start + 44 * SECOND), None, "4 s, 1 s and 10 s");
+        watch(&mut patience, start, 45..=45);
+        assert_eq!(silent(&patience, start + 45 * SECOND), Some(16 * SECOND));
     }
 
     #[test]

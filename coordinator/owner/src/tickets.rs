@@ -2,19 +2,25 @@
 //!
 //! RabbitMQ may lose a ticket: its queue is purged, or its data. An offered attempt that nobody claims
 //! is therefore published again: at once when tickets that were published later have been claimed; when
-//! the queue is empty; or after a bound. A ticket that was not lost is doubled by that, which is
-//! harmless: Redis grants each attempt once.
+//! the queue is empty; or after a bound that doubles each time, so that a long queue isn't filled with
+//! copies. A ticket that was not lost is doubled by that, which is harmless: Redis grants each attempt
+//! once.
 
 use std::collections::{BTreeSet, HashMap};
 use std::time::{Duration, Instant};
 
 use longshore_job::Index;
 
-/// Until a ticket is first asked about; doubled each time up to [`BOUND`].
+/// Until a ticket is first asked about; doubled each time up to [`LATER`].
 const FIRST: Duration = Duration::from_secs(2);
 
-/// Without any other sign a ticket is published again after this time.
+/// A queue may be purged at any time, and workers are idle until that is noticed.
+const LATER: Duration = Duration::from_secs(8);
+
+/// Without any other sign a ticket is published again after this time, then twice that, and so on up to
+/// [`LAST_BOUND`].
 const BOUND: Duration = Duration::from_secs(60);
+const LAST_BOUND: Duration = Duration::from_secs(16 * 60);
 
 /// How much later a claimed ticket must have been published to prove that one before it was lost, as
 /// workers claim side by side.
@@ -27,15 +33,19 @@ pub(crate) type Key = (String, Index, u32);
 pub(crate) struct Tickets {
     sent: HashMap<Key, Sent>,
     checks: BTreeSet<(Instant, Key)>,
-    /// When the latest ticket that has been claimed was published.
+    /// When the latest ticket that has been claimed was published first: which of its copies was claimed
+    /// can't be told.
     claimed: Option<Instant>,
 }
 
 #[derive(Debug)]
 struct Sent {
+    first: Instant,
+    /// The last time.
     at: Instant,
     check: Instant,
     wait: Duration,
+    bound: Duration,
 }
 
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -49,12 +59,13 @@ pub(crate) struct Suspects {
 impl Tickets {
     pub(crate) fn sent(&mut self, now: Instant, key: Key) {
         self.forget(&key);
-        self.schedule(key, Sent { at: now, check: now + FIRST, wait: FIRST });
+        let check = now + FIRST;
+        self.schedule(key, Sent { first: now, at: now, check, wait: FIRST, bound: BOUND });
     }
 
     pub(crate) fn claimed(&mut self, key: &Key) {
         if let Some(sent) = self.forget(key) {
-            self.claimed = self.claimed.max(Some(sent.at));
+            self.claimed = self.claimed.max(Some(sent.first));
         }
     }
 
@@ -67,14 +78,16 @@ impl Tickets {
                 continue;
             }
             let overtaken = self.claimed.is_some_and(|claimed| claimed >= sent.at + MARGIN);
-            let lost = overtaken || now - sent.at >= BOUND;
-            let (at, list) = match lost {
-                true => (now, &mut suspects.lost),
-                false => (sent.at, &mut suspects.doubtful),
+            let overdue = now - sent.at >= sent.bound;
+            let at = if overtaken || overdue { now } else { sent.at };
+            let list = match overtaken || overdue {
+                true => &mut suspects.lost,
+                false => &mut suspects.doubtful,
             };
             list.push(key.clone());
-            let wait = (2 * sent.wait).min(BOUND);
-            self.schedule(key, Sent { at, check: now + wait, wait });
+            let wait = (2 * sent.wait).min(LATER);
+            let bound = if overdue { (2 * sent.bound).min(LAST_BOUND) } else { sent.bound };
+            self.schedule(key, Sent { at, check: now + wait, wait, bound, ..sent });
         }
         suspects
     }
@@ -107,18 +120,38 @@ mod tests {
     }
 
     #[test]
-    fn a_ticket_is_doubted_ever_more_rarely_and_sent_again_after_the_bound() {
+    fn a_ticket_is_doubted_again_and_again_and_sent_ever_more_rarely() {
         let start = Instant::now();
         let mut tickets = Tickets::default();
         tickets.sent(start, key(0));
         let mut asks = Vec::new();
-        for second in 0..200 {
+        for second in 0..450 {
             match asked(&mut tickets, start + second * SECOND) {
                 (0, 0) => {}
                 (lost, _) => asks.push((second, lost)),
             }
         }
-        assert_eq!(asks, [(2, 0), (6, 0), (14, 0), (30, 0), (62, 1), (122, 1), (182, 1)]);
+        assert_eq!(asks[..5], [(2, 0), (6, 0), (14, 0), (22, 0), (30, 0)]);
+        let sent: Vec<_> = asks.iter().filter(|(_, lost)| *lost > 0).collect();
+        assert_eq!(sent, [&(62, 1), &(182, 1), &(422, 1)]);
+    }
+
+    #[test]
+    fn a_long_queue_is_not_filled_with_copies() {
+        let start = Instant::now();
+        let mut tickets = Tickets::default();
+        for index in 0..100 {
+            tickets.sent(start + index * SECOND / 10, key(index));
+        }
+        // The first copies are claimed one a minute, while later ones wait behind them.
+        let mut copies = 0;
+        for second in 0..3600 {
+            if second % 60 == 0 {
+                tickets.claimed(&key(second / 60));
+            }
+            copies += asked(&mut tickets, start + second * SECOND).0;
+        }
+        assert!(copies < 6 * 100, "{copies} copies");
     }
 
     #[test]
