@@ -106,12 +106,9 @@ impl Slot {
     /// goes back to the queue; one that was handed out stays the caller's to answer.
     pub async fn pause(&mut self) {
         let Some((session, mut consumer)) = self.active.take() else { return };
-        if session
-            .channel
-            .basic_cancel(consumer.tag(), BasicCancelOptions::default())
-            .await
-            .is_err()
-        {
+        let cancel = session.channel.basic_cancel(consumer.tag(), BasicCancelOptions::default());
+        // Bounded, because a frozen broker does not answer at all.
+        if within(&session.settings, cancel).await.is_err() {
             session.broken.cancel();
             return;
         }

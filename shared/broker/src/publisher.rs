@@ -22,7 +22,7 @@ pub struct Publisher {
 struct Link {
     channel: Channel,
     /// Held because the connection closes with its last handle.
-    _connection: Arc<Connection>,
+    connection: Arc<Connection>,
 }
 
 impl Publisher {
@@ -42,13 +42,13 @@ impl Publisher {
         if tickets.is_empty() {
             return Ok(());
         }
-        let channel = self.channel().await?;
-        let result = within(&self.settings, send(&channel, tickets)).await;
-        match self.keep_if_ok(result).await? {
+        let link = self.link().await?;
+        let result = within(&self.settings, send(&link.channel, tickets)).await;
+        match self.keep_if_ok(&link, result).await? {
             Ok(()) => Ok(()),
             Err(why) => {
                 // An unroutable ticket means that the queue is gone: the next link declares it.
-                self.drop_link().await;
+                self.drop_link(&link).await;
                 Err(BrokerError::Refused { server: self.settings.server(), why })
             }
         }
@@ -56,8 +56,8 @@ impl Publisher {
 
     /// Tells a worker to renew its leases now, where it hears what has changed. Best effort.
     pub async fn nudge(&self, worker: &str) -> Result<(), BrokerError> {
-        let channel = self.channel().await?;
-        let publish = channel.basic_publish(
+        let link = self.link().await?;
+        let publish = link.channel.basic_publish(
             topology::CONTROL.into(),
             worker.into(),
             BasicPublishOptions::default(),
@@ -65,39 +65,48 @@ impl Publisher {
             BasicProperties::default(),
         );
         let result = within(&self.settings, publish).await;
-        self.keep_if_ok(result).await.map(drop)
+        self.keep_if_ok(&link, result).await.map(drop)
     }
 
     /// How many tickets wait in the queue for a free slot.
     pub async fn depth(&self) -> Result<u32, BrokerError> {
-        let channel = self.channel().await?;
+        let link = self.link().await?;
         let passive = QueueDeclareOptions { passive: true, durable: true, ..Default::default() };
         let declare =
-            channel.queue_declare(topology::TICKETS.into(), passive, FieldTable::default());
+            link.channel.queue_declare(topology::TICKETS.into(), passive, FieldTable::default());
         let result = within(&self.settings, declare).await;
-        Ok(self.keep_if_ok(result).await?.message_count())
+        Ok(self.keep_if_ok(&link, result).await?.message_count())
     }
 
-    async fn channel(&self) -> Result<Channel, BrokerError> {
+    async fn link(&self) -> Result<Link, BrokerError> {
         let mut link = self.link.lock().await;
         if let Some(link) = link.as_ref().filter(|link| link.channel.status().connected()) {
-            return Ok(link.channel.clone());
+            return Ok(link.clone());
         }
         let connection = connect(&self.settings, &self.name).await?;
         let channel = within(&self.settings, open(&connection)).await?;
-        *link = Some(Link { channel: channel.clone(), _connection: Arc::new(connection) });
-        Ok(channel)
+        let made = Link { channel, connection: Arc::new(connection) };
+        *link = Some(made.clone());
+        Ok(made)
     }
 
-    async fn keep_if_ok<T>(&self, result: Result<T, BrokerError>) -> Result<T, BrokerError> {
+    async fn keep_if_ok<T>(
+        &self,
+        link: &Link,
+        result: Result<T, BrokerError>,
+    ) -> Result<T, BrokerError> {
         if result.is_err() {
-            self.drop_link().await;
+            self.drop_link(link).await;
         }
         result
     }
 
-    async fn drop_link(&self) {
-        *self.link.lock().await = None;
+    /// Gives up a link that failed, but not one that somebody else has made since.
+    async fn drop_link(&self, failed: &Link) {
+        let mut link = self.link.lock().await;
+        if link.as_ref().is_some_and(|link| Arc::ptr_eq(&link.connection, &failed.connection)) {
+            *link = None;
+        }
     }
 }
 
