@@ -22,7 +22,8 @@ use crate::runtime::{Found, RuntimeError};
 const LAST_CHUNKS: usize = 4;
 
 /// Gives this session the worker's name in every shard, and takes over what the session before held:
-/// attempts whose containers are there are taken up, running or ended, the others are handed back.
+/// attempts whose containers are there are taken up, running or ended; the others are handed back, at
+/// once if this host was the one that ran them.
 ///
 /// # Errors
 /// [`StoreError`] for what trying again can't change.
@@ -40,9 +41,17 @@ pub(crate) async fn adopt(context: &Arc<Context>) -> Result<Vec<Attempt>, StoreE
     let mut containers = containers(context).await;
     let mut adopted = Vec::new();
     for held in held {
-        match containers.remove(&local_id(&held.attempt, &held.token)) {
-            Some(found) => adopted.extend(take_up(context, held, found, sent).await?),
-            None => hand_back(context, held),
+        let id = local_id(&held.attempt, &held.token);
+        match (containers.remove(&id), context.folders.attempt(&id).exists()) {
+            (Some(found), true) => adopted.extend(take_up(context, held, found, sent).await?),
+            // Its deadline is in another state folder, where this worker can't move it.
+            (Some(found), false) => hand_back(context, held, Some(found.name)),
+            (None, true) => hand_back(context, held, None),
+            // A worker of this name may have run it on another host, where it may run until its lease
+            // ends. The lease keeper or the owner hands it on then.
+            (None, false) => {
+                warn!(attempt = %held.attempt, "nothing of it is on this host; left to its lease");
+            }
         }
     }
     Ok(adopted)
@@ -76,7 +85,7 @@ async fn take_up(
     let key = &held.attempt;
     let job = until_answered(&context.store, || context.store.get_job_by_uid(&key.job)).await?;
     let Some(job) = job else {
-        hand_back(context, held);
+        hand_back(context, held, Some(found.name));
         return Ok(None);
     };
     let live = until_answered(&context.store, || context.store.live_one(&key.job, key.index));
@@ -94,7 +103,7 @@ async fn take_up(
         Ok(assignment) => assignment,
         Err(error) => {
             warn!(attempt = %key, %error, "the Job can't be read");
-            hand_back(context, held);
+            hand_back(context, held, Some(found.name));
             return Ok(None);
         }
     };
@@ -104,18 +113,24 @@ async fn take_up(
     Ok(Some(Attempt::new(context, assignment, found.restarts, sent, Some(adopted))))
 }
 
-/// Finishes an attempt without a container as a disruption, in the background.
-fn hand_back(context: &Arc<Context>, held: Held) {
+/// Finishes an attempt that can't go on as a disruption, in the background. Its container is removed
+/// first, if it has one.
+fn hand_back(context: &Arc<Context>, held: Held, container: Option<String>) {
     let context = context.clone();
     tokio::spawn(async move {
-        warn!(attempt = %held.attempt, "no container of it is left; handed back");
         let folder = context.folders.attempt(&local_id(&held.attempt, &held.token));
         if let Err(error) = folder.end_now() {
             warn!(attempt = %held.attempt, %error, "the deadline can't be written");
         }
+        if let Some(name) = container
+            && let Err(error) = context.runtime.remove(&name).await
+        {
+            return warn!(attempt = %held.attempt, %error, "not removed; left to its lease");
+        }
+        warn!(attempt = %held.attempt, "it can't go on; handed back");
         let outcome = Outcome::Disrupted {
             reason: "WorkerRestarted".into(),
-            message: "the worker restarted and found no container of the attempt".into(),
+            message: "the worker restarted and could not go on with the attempt".into(),
             host_lost: false,
         };
         context.finish(&held.attempt, &held.token, &outcome, None).await;

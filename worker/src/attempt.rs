@@ -14,7 +14,7 @@ use crate::assignment::Assignment;
 use crate::context::{Context, now};
 use crate::control::{Control, Order};
 use crate::folder::Folder;
-use crate::output::{Output, Recent};
+use crate::output::{self, Output, Recent};
 use crate::runtime::{Ended, Run, Stage};
 
 /// A container that ends sooner is not reported as running, only as ended.
@@ -68,13 +68,19 @@ impl Attempt {
         };
         let output = Output::start(context.store.clone(), key.clone(), context.log_bytes, stored);
         let ended = self.containers(context, &output, &started, adopted).await;
-        output.end().await;
+        let late = output.end().await;
+        let mut taken = false;
         if let Ended::Outcome(outcome) = ended {
             let started = Some(started.into_inner()).filter(|started| *started > 0);
-            match self.finish(context, &outcome, started).await {
-                Some(Written::Ok) => info!(attempt = %key, ?outcome, "ended"),
-                _ => warn!(attempt = %key, ?outcome, "ended, but it is someone else's by now"),
+            taken = self.finish(context, &outcome, started).await == Some(Written::Ok);
+            match taken {
+                true => info!(attempt = %key, ?outcome, "ended"),
+                false => warn!(attempt = %key, ?outcome, "ended, but it is someone else's by now"),
             }
+        }
+        // A Job stays until its attempts have ended, and only until then.
+        if late.is_some() || !taken {
+            tokio::spawn(output::tidy(context.store.clone(), key, late));
         }
         self.clean_up(context).await;
     }

@@ -57,7 +57,7 @@ impl Contact {
     }
 
     /// Waits until Redis has not answered for too long.
-    async fn silent(&self) {
+    pub(crate) async fn silent(&self) {
         loop {
             let last = *self.last.borrow();
             if !self.good(last) {

@@ -103,6 +103,11 @@ impl Folder {
         exit.set_permissions(Permissions::from_mode(0o666))
     }
 
+    /// Whether the attempt was started from this state folder, and not all of it has been removed.
+    pub(crate) fn exists(&self) -> bool {
+        self.attempt.is_dir()
+    }
+
     /// The folder that is mounted at `/.longshore`.
     pub(crate) fn mounted(&self) -> &Path {
         &self.attempt

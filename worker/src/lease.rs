@@ -128,7 +128,7 @@ impl Keeper<'_> {
     }
 
     /// Hands back what Redis has given to this worker for longer than a lease without the worker
-    /// having it: the reply to a claim got lost.
+    /// having it: the reply to a claim got lost, or its predecessor left nothing of it here.
     async fn settle(&mut self, unnamed: Vec<Held>) {
         let now = Instant::now();
         self.unnamed.retain(|held, _| unnamed.contains(held));
@@ -142,14 +142,17 @@ impl Keeper<'_> {
             }
             let outcome = Outcome::Disrupted {
                 reason: "StartFailed".into(),
-                message: "the worker did not learn of its claim".into(),
+                message: "the worker has nothing of the attempt".into(),
                 host_lost: false,
             };
             let finished =
                 self.store.finish(&held.attempt, &held.token, &outcome, None, None).await;
             match finished {
                 Ok(_) => warn!(attempt = %held.attempt, "handed back an attempt never started"),
-                Err(error) => warn!(attempt = %held.attempt, %error, "not handed back"),
+                // Another round tries again: the leases of the rest must not wait for this.
+                Err(error) => {
+                    return warn!(attempt = %held.attempt, %error, "not handed back");
+                }
             }
         }
     }

@@ -61,10 +61,13 @@ async fn serve(context: &Context, slot: &mut Slot, delivery: Delivery) {
     tokio::select! {
         () = &mut running => delivery.ack().await,
         () = sleep(context.ack_after) => {
-            // The consumer first: with the acknowledgement the broker would send the next ticket.
-            slot.pause().await;
-            delivery.ack().await;
-            running.await;
+            let acknowledge = async {
+                // The consumer first: with the acknowledgement the broker would send the next ticket.
+                slot.pause().await;
+                delivery.ack().await;
+            };
+            // Side by side: the attempt must not stand still while a broker doesn't answer.
+            tokio::join!(running, acknowledge);
         }
     }
 }

@@ -11,9 +11,10 @@ mod ship;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use longshore_store::{AttemptKey, Store};
+use longshore_store::{AttemptKey, Store, StoreError};
+use longshore_support::retry::Policy;
 use tokio::task::JoinHandle;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tracing::warn;
 
 pub(crate) use lines::Stream;
@@ -50,11 +51,38 @@ impl Output {
         Writer { queue: self.queue.clone() }
     }
 
-    /// Writes what is left, and that there is no more to come.
-    pub(crate) async fn end(self) {
+    /// Writes what is left, and that there is no more to come; gives what goes on writing if that takes
+    /// too long.
+    pub(crate) async fn end(mut self) -> Option<JoinHandle<()>> {
         self.queue.close();
-        if timeout(LAST_WORDS, self.shipping).await.is_err() {
-            warn!("the last output is not stored yet; going on without it");
+        if timeout(LAST_WORDS, &mut self.shipping).await.is_ok() {
+            return None;
+        }
+        warn!("the last output is not stored yet; going on without it");
+        Some(self.shipping)
+    }
+}
+
+/// Deletes an attempt's output, once `late` has written the last of it, if its Job has been removed or
+/// is about to be: whoever removes the Job may not have seen what was written that late.
+pub(crate) async fn tidy(store: Store, key: AttemptKey, late: Option<JoinHandle<()>>) {
+    if let Some(late) = late
+        && let Err(error) = late.await
+    {
+        warn!(attempt = %key, %error, "the output ended badly");
+    }
+    for wait in Policy::SERVER.delays() {
+        let removed = async {
+            let job = store.get_job_by_uid(&key.job).await?;
+            if job.is_none_or(|job| job.deleted.is_some()) {
+                store.delete_outputs(std::slice::from_ref(&key)).await?;
+            }
+            Ok::<_, StoreError>(())
+        };
+        match removed.await {
+            Ok(()) => return,
+            Err(error) if error.is_transient() => sleep(wait).await,
+            Err(error) => return warn!(attempt = %key, %error, "the output can't be looked after"),
         }
     }
 }

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 use longshore_broker::{BrokerSettings, Publisher, Ticket};
 use longshore_job::{Header, Index, Live, Outcome, Phase};
 use longshore_store::{
-    AttemptKey, Commit, Committed, Created, Held, JobRef, NewJob, Owned, Revoked, Shard, Store,
-    StoreSettings, StreamId,
+    AttemptKey, Commit, Committed, Created, Held, JobRef, NewJob, OutputInfo, Owned, Revoked,
+    Shard, Store, StoreSettings, StreamId,
 };
 use serde_json::{Value, json};
 
@@ -118,6 +118,22 @@ impl Job {
         let revoked =
             store.expire(*epoch, &session, *counter, &held, &outcome).await.expect("asked");
         assert_eq!(revoked, Revoked::Revoked);
+    }
+
+    /// Removes the Job, as after its time to live.
+    pub(crate) async fn purge(&self) {
+        let Coordinator { store, epoch, .. } = &self.coordinator;
+        assert!(store.purge(*epoch, &self.job).await.expect("removed"));
+    }
+
+    /// Waits until nothing is stored of an index' output.
+    pub(crate) async fn no_output(&self, index: Index) {
+        let start = Instant::now();
+        let info = || async { self.coordinator.store.output_info(&self.key(index)).await };
+        while info().await.expect("read") != OutputInfo::default() {
+            assert!(start.elapsed() < BOUND, "the output stays");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
     }
 
     /// Waits until the record of an index in flight is as it should be.

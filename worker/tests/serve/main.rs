@@ -6,6 +6,7 @@ mod servers;
 mod worker;
 
 use longshore_job::Outcome;
+use rustix::process::Signal;
 use serde_json::json;
 
 use coordinator::Coordinator;
@@ -63,6 +64,8 @@ async fn a_worker_serves_its_tickets() {
     stops_what_is_marked(&cluster).await;
     takes_up_its_containers_after_a_kill(&cluster).await;
     hands_back_what_it_drains(&cluster).await;
+    ends_while_redis_is_away(&cluster).await;
+    leaves_no_output_of_a_job_that_is_gone(&cluster).await;
     sweeps_what_a_dead_worker_left(&cluster).await;
 }
 
@@ -177,6 +180,44 @@ async fn hands_back_what_it_drains(cluster: &Cluster) {
         "{outcome:?}"
     );
     cluster.nothing_is_left().await;
+}
+
+/// A worker that can't report what it drained ends all the same, and reports it when it is back.
+async fn ends_while_redis_is_away(cluster: &Cluster) {
+    let mut worker = cluster.worker("worker-1");
+    worker.start();
+    let script = shell("trap 'exit 0' TERM; while :; do sleep 0.1; done");
+    let job = cluster.coordinator.create("away", script).await;
+    job.offer(0).await;
+    job.live_until(0, "it runs", |live| live.attempt.started.is_some()).await;
+    cluster.redis.signal(Signal::STOP);
+    worker.end().await;
+    cluster.redis.signal(Signal::CONT);
+    worker.start();
+    let outcome = job.outcome(0).await;
+    assert!(
+        matches!(&outcome, Outcome::Disrupted { reason, .. } if reason == "Drained"),
+        "{outcome:?}"
+    );
+    cluster.nothing_is_left().await;
+    worker.terminate().await;
+}
+
+/// A worker that was frozen writes the last of an output whose Job was removed meanwhile.
+async fn leaves_no_output_of_a_job_that_is_gone(cluster: &Cluster) {
+    let mut worker = cluster.worker("worker-1");
+    worker.start();
+    let job = cluster.coordinator.create("gone", shell("while :; do echo on; sleep 0.1; done"));
+    let job = job.await;
+    job.offer(0).await;
+    job.live_until(0, "it runs", |live| live.attempt.started.is_some()).await;
+    worker.signal(Signal::STOP);
+    job.revoke(0).await;
+    job.purge().await;
+    worker.signal(Signal::CONT);
+    cluster.nothing_is_left().await;
+    job.no_output(0).await;
+    worker.terminate().await;
 }
 
 async fn sweeps_what_a_dead_worker_left(cluster: &Cluster) {

@@ -54,12 +54,22 @@ impl Worker {
         }
     }
 
-    /// SIGTERM, and waits until it has drained.
-    pub(crate) async fn terminate(&mut self) {
+    pub(crate) fn signal(&self, signal: Signal) {
+        let child = self.child.as_ref().expect("it runs");
+        kill_process(Pid::from_child(child), signal).expect("signalled");
+    }
+
+    /// SIGTERM, and waits until it has ended.
+    pub(crate) async fn end(&mut self) {
+        self.signal(Signal::TERM);
         let mut child = self.child.take().expect("it runs");
-        kill_process(Pid::from_child(&child), Signal::TERM).expect("signalled");
         until("the worker ends", || child.try_wait().expect("known").is_some()).await;
         assert!(child.wait().expect("ended").success());
+    }
+
+    /// SIGTERM, and waits until it has drained.
+    pub(crate) async fn terminate(&mut self) {
+        self.end().await;
         for folder in ["attempts", "volumes"] {
             let left = std::fs::read_dir(self.state.path().join(folder)).expect("there").count();
             assert_eq!(left, 0, "{folder} are left");

@@ -29,6 +29,8 @@ const RENEWAL: Duration = Duration::from_secs(10);
 const EXIT_PATIENCE: Duration = Duration::from_secs(10);
 /// How long a stopped container may take beyond its grace period.
 const STOP_PATIENCE: Duration = Duration::from_secs(10);
+/// How long a launcher may take to find its deadline passed: it looks each second.
+const LAUNCHER_PATIENCE: Duration = Duration::from_secs(2);
 
 /// Runs a container to its end, or goes on with one that is there.
 pub(super) async fn run(runtime: &DockerRuntime, mut run: Run<'_>) -> Ended {
@@ -160,13 +162,17 @@ async fn fail_to_start(engine: &Engine, run: &Run<'_>, name: &str, outcome: Outc
 
 /// Ends a container whatever state it is in, by its launcher and by Docker.
 async fn end_for_sure(engine: &Engine, folder: &Folder, name: &str) {
-    if let Err(error) = folder.end_now() {
-        warn!(container = name, %error, "the deadline can't be written");
-    }
+    end_by_launcher(folder, name);
     if let Err(error) = remove(engine, name).await {
         warn!(container = name, %error, "the container can't be removed now");
-        // The launcher looks at its deadline each second.
-        sleep(Duration::from_secs(2)).await;
+        sleep(LAUNCHER_PATIENCE).await;
+    }
+}
+
+/// Has the launcher end the container within [`LAUNCHER_PATIENCE`], or not start its command at all.
+fn end_by_launcher(folder: &Folder, name: &str) {
+    if let Err(error) = folder.end_now() {
+        warn!(container = name, %error, "the deadline can't be written");
     }
 }
 
@@ -252,16 +258,12 @@ impl Running<'_> {
             }
         }
         // Needs no daemon, where that is what failed.
-        if let Err(error) = self.folder.end_now() {
-            warn!(container = self.name, %error, "the deadline can't be written");
-        }
+        end_by_launcher(self.folder, self.name);
     }
 
     async fn kill(&self) -> Ended {
         info!(container = self.name, "killing a container that is this worker's no more");
-        if let Err(error) = self.folder.end_now() {
-            warn!(container = self.name, %error, "the deadline can't be written");
-        }
+        end_by_launcher(self.folder, self.name);
         let killed =
             self.engine.docker.kill_container(self.name, None::<KillContainerOptions>).await;
         if let Err(error) = killed {
@@ -314,6 +316,11 @@ impl Running<'_> {
             }
         });
         let Ok((found, instance)) = answer.await else {
+            if record.is_none() {
+                // A daemon that goes down may report the end of a container that runs on.
+                end_by_launcher(self.folder, self.name);
+                sleep(LAUNCHER_PATIENCE).await;
+            }
             return Some(judge(record, None, false));
         };
         if record.is_none() && found.as_ref().is_some_and(|found| found.running) {
