@@ -27,7 +27,10 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { workers: 3, slots: 2, redis_url: None, docker_host: None, env: BTreeMap::new() }
+        let options =
+            Self { workers: 3, slots: 2, redis_url: None, docker_host: None, env: BTreeMap::new() };
+        // What still runs when a cluster is taken down is of no interest.
+        options.set("WORKER__DRAIN_TIMEOUT", "1s")
     }
 }
 
@@ -76,10 +79,11 @@ pub struct Member {
 
 /// A running cluster. Dropping it takes it down.
 pub struct Cluster {
+    // Before the folder, which says what there is to take down.
+    _down: Teardown,
     dir: TempDir,
     env: BTreeMap<String, String>,
     api: Option<Api>,
-    _down: Teardown,
 }
 
 impl Cluster {
@@ -90,7 +94,7 @@ impl Cluster {
         let (path, longshore) = (dir.path().display().to_string(), program("longshore")?);
         let down = [&longshore.display().to_string(), "down", "--data", &path];
         let down = Teardown::new(down.map(str::to_owned));
-        let mut cluster = Self { dir, env: options.env, api: None, _down: down };
+        let mut cluster = Self { _down: down, dir, env: options.env, api: None };
 
         let mut args = vec!["up", "--detach", "--data", &path, "--listen", "127.0.0.1:0"];
         let (workers, slots) = (options.workers.to_string(), options.slots.to_string());

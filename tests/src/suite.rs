@@ -3,12 +3,13 @@
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
 use anyhow::Result;
 use libtest_mimic::{Arguments, Trial};
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::OnceCell;
+use tokio::sync::{Mutex, OnceCell};
 
 use crate::{Cluster, Options, teardown};
 
@@ -27,9 +28,12 @@ pub struct Suite {
 }
 
 /// A cluster that is started by the first scenario that needs it.
+#[derive(Clone)]
 pub struct Shared {
     options: Options,
     cluster: Arc<OnceCell<Cluster>>,
+    /// Held by the scenario that has the cluster to itself.
+    turn: Option<Arc<Mutex<()>>>,
 }
 
 impl Suite {
@@ -49,11 +53,21 @@ impl Suite {
         F: AsyncFnOnce() -> Result<()> + Send + 'static,
     {
         let handle = self.runtime.handle().clone();
+        let own = name.to_owned();
         self.trials.push(Trial::test(name, move || {
-            handle.block_on(scenario()).map_err(|error| {
-                ANY_FAILED.store(true, Ordering::Relaxed);
-                format!("{error:#}").into()
-            })
+            let begin = Instant::now();
+            let result = handle.block_on(scenario());
+            let seconds = begin.elapsed().as_secs_f32();
+            match result {
+                Ok(()) => println!("{own}: {seconds:.1} s"),
+                Err(error) => {
+                    ANY_FAILED.store(true, Ordering::Relaxed);
+                    // Now too, since a run may be cut off before its end.
+                    println!("{own}: {seconds:.1} s: {error:#}");
+                    return Err(format!("{error:#}").into());
+                }
+            }
+            Ok(())
         }));
     }
 
@@ -62,10 +76,13 @@ impl Suite {
     where
         F: AsyncFnOnce(&Cluster) -> Result<()> + Send + 'static,
     {
-        let (cell, options) = (shared.cluster.clone(), shared.options.clone());
+        let Shared { options, cluster, turn } = shared.clone();
         self.test(name, async move || {
-            let cluster = cell.get_or_try_init(async || Cluster::start(options).await).await?;
-            scenario(cluster).await
+            let _turn = match &turn {
+                Some(turn) => Some(turn.lock().await),
+                None => None,
+            };
+            scenario(cluster.get_or_try_init(|| Cluster::start(options)).await?).await
         });
     }
 
@@ -78,8 +95,14 @@ impl Suite {
 }
 
 impl Shared {
+    /// For scenarios that can run side by side.
     pub fn new(options: Options) -> Self {
-        Self { options, cluster: Arc::new(OnceCell::new()) }
+        Self { options, cluster: Arc::default(), turn: None }
+    }
+
+    /// For scenarios that each need the cluster to themselves for a while.
+    pub fn in_turns(options: Options) -> Self {
+        Self { turn: Some(Arc::default()), ..Self::new(options) }
     }
 }
 

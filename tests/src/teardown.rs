@@ -1,7 +1,7 @@
 //! Whatever a test starts ends with it: when it passes, when it fails, and when it is interrupted.
 
 use std::collections::BTreeMap;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, PoisonError};
 
 /// A command that takes something down again. Dropping it runs the command.
@@ -34,27 +34,33 @@ impl Teardown {
 impl Drop for Teardown {
     fn drop(&mut self) {
         let command = OPEN.lock().unwrap_or_else(PoisonError::into_inner).1.remove(&self.id);
-        command.iter().for_each(|command| take_down(command));
+        command.and_then(|command| start(&command)).into_iter().for_each(wait);
     }
 }
 
-/// Takes everything down, the latest first.
+/// Takes everything down at once, as there may be little time left.
 pub(crate) fn all() {
     let mut open = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
-    while let Some((_, command)) = open.1.pop_last() {
-        take_down(&command);
+    let commands = std::mem::take(&mut open.1);
+    let started: Vec<_> = commands.values().map(|command| start(command)).collect();
+    for child in started.into_iter().flatten() {
+        wait(child);
     }
 }
 
-fn take_down(command: &[String]) {
-    let Some((program, args)) = command.split_first() else { return };
-    let status = Command::new(program)
+fn start(command: &[String]) -> Option<Child> {
+    let (program, args) = command.split_first()?;
+    let child = Command::new(program)
         .args(args)
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::null())
-        .status();
-    if let Err(error) = status {
-        eprintln!("taking down with {command:?}: {error}");
+        .spawn();
+    child.inspect_err(|error| eprintln!("taking down with {command:?}: {error}")).ok()
+}
+
+fn wait(mut child: Child) {
+    if let Err(error) = child.wait() {
+        eprintln!("taking down: {error}");
     }
 }

@@ -24,7 +24,12 @@ use jobs::{
 };
 
 fn main() -> Result<ExitCode> {
-    let mut suite = Suite::new(4)?;
+    let mut suite = Suite::new(5)?;
+
+    let small =
+        Shared::in_turns(Options::workers(1, 3).set("WORKER__HOST_PATHS", "/tmp/longshore-tests"));
+    suite.test_on(&small, "a_flood_of_output_harms_nobody", flood::flood);
+    suite.test("the_null_runtime_runs_two_thousand_indexes", null::two_thousand);
 
     let fleet = Shared::new(
         Options::workers(3, 4)
@@ -62,10 +67,8 @@ fn main() -> Result<ExitCode> {
     suite.test_on(&fleet, "suspend_and_resume", command_line::suspend);
     suite.test_on(&fleet, "completion_and_version", command_line::completion);
 
-    suite.test("a_deleted_job_leaves_nothing", stop::deleted);
-    suite.test("a_suspended_job_stops_and_goes_on", stop::suspended);
-    suite.test("a_flood_of_output_harms_nobody", flood::flood);
-    suite.test("the_null_runtime_runs_two_thousand_indexes", null::two_thousand);
+    suite.test_on(&small, "a_deleted_job_leaves_nothing", stop::deleted);
+    suite.test_on(&small, "a_suspended_job_stops_and_goes_on", stop::suspended);
     suite.test("the_null_runtime_is_never_an_accident", null::no_accident);
 
     Ok(suite.run())

@@ -11,7 +11,7 @@ use super::steady::Steady;
 pub(crate) async fn killed() -> Result<()> {
     let cluster = Cluster::start(Options::workers(3, 2)).await?;
     let witness = Witness::listen().await?;
-    let job = Steady::start(&cluster, "no-coordinator", 40, 6, 0.5).await?;
+    let job = Steady::start(&cluster, "no-coordinator", 40, 6, &[0, 1]).await?;
     for succeeded in [4, 20] {
         job.in_mid_run(succeeded).await?;
         cluster.signal("coordinator-1", Signal::KILL)?;

@@ -7,6 +7,9 @@ use rustix::process::Signal;
 
 use super::steady::Steady;
 
+/// The default lease, in seconds.
+const LEASE: u64 = 15;
+
 /// How a server is taken away.
 const WAYS: [(&str, Signal); 3] =
     [("frozen", Signal::STOP), ("ended", Signal::TERM), ("killed", Signal::KILL)];
@@ -27,9 +30,9 @@ pub(crate) async fn both_5_s() -> Result<()> {
 pub(crate) async fn tickets_purged() -> Result<()> {
     let cluster = fleet().await?;
     let witness = Witness::listen().await?;
-    let load = Steady::start(&cluster, "load", 30, 2, 0.3).await?;
+    let load = Steady::start(&cluster, "load", 30, 2, &[0]).await?;
     // More at once than there are slots: the rest waits in the queue.
-    let job = Steady::start(&cluster, "purged", 24, 12, 2.0).await?;
+    let job = Steady::start(&cluster, "purged", 24, 12, &[2]).await?;
     job.in_mid_run(3).await?;
     let (_connection, channel) = cluster.rabbitmq().await?;
     let purged =
@@ -73,10 +76,12 @@ async fn survives(
     signal: Signal,
     seconds: u64,
 ) -> Result<usize> {
-    // Some attempts outlive the fault, some end within it, and new ones would start.
-    let load = Steady::start(cluster, &format!("load-of-{what}"), 20, 2, 1.0).await?;
-    let job = Steady::start(cluster, what, 12, 4, 3.0).await?;
-    job.in_mid_run(2).await?;
+    // Some attempts end while the server is away, some after it is back, some have to be ended by
+    // their launchers in a long outage.
+    let durations: &[u32] = if seconds > LEASE { &[1, 5, 18] } else { &[1, 4, 8] };
+    let load = Steady::start(cluster, &format!("load-of-{what}"), 20, 2, &[1]).await?;
+    let job = Steady::start(cluster, what, 9, 4, durations).await?;
+    job.in_mid_run(1).await?;
 
     cluster.signal(server, signal)?;
     tokio::time::sleep(secs(seconds)).await;
@@ -90,7 +95,7 @@ async fn survives(
     for job in [&job, &load] {
         disrupted += job.judge(witness, secs(90)).await.with_context(|| job.name.clone())?;
     }
-    ensure!(seconds > 5 || disrupted == 0, "{disrupted} attempts were lost to the lease");
+    ensure!(seconds > LEASE || disrupted == 0, "{disrupted} attempts were lost to the lease");
     Ok(disrupted)
 }
 

@@ -16,15 +16,20 @@ pub(crate) struct Steady<'a> {
 }
 
 impl<'a> Steady<'a> {
-    /// Creates a Job whose every index takes `seconds`, so many of them at once.
+    /// Creates a Job of which `parallelism` indexes run at once. Index `i` takes `seconds[i % n]`.
     pub(crate) async fn start(
         cluster: &'a Cluster,
         name: &str,
         completions: u32,
         parallelism: u32,
-        seconds: f32,
+        seconds: &[u32],
     ) -> Result<Self> {
-        let script = format!("sleep {seconds}; echo index $JOB_COMPLETION_INDEX is done");
+        let list: Vec<String> = seconds.iter().map(u32::to_string).collect();
+        let script = format!(
+            "set -- {}; shift $((JOB_COMPLETION_INDEX % $#)); sleep $1
+            echo index $JOB_COMPLETION_INDEX is done",
+            list.join(" ")
+        );
         let job = Job::new(name, &script).indexed(completions, parallelism);
         let job = cluster.api().create(&job).await?;
         let uid = job["metadata"]["uid"].as_str().context("uid")?.to_owned();

@@ -18,8 +18,9 @@ const LEASE: u64 = 15;
 pub(crate) async fn killed() -> Result<()> {
     let cluster = Cluster::start(Options::workers(3, 2)).await?;
     let witness = Witness::listen().await?;
-    // Long enough for the killed worker's attempts to be running still.
-    let job = Steady::start(&cluster, "lost-worker", 12, 6, 8.0).await?;
+    // Long enough for the killed worker's attempts to be running still, and few enough at once for
+    // the other workers to have slots for them.
+    let job = Steady::start(&cluster, "lost-worker", 12, 4, &[8]).await?;
     let victim = running_worker(&cluster, &job).await?;
     let lost = indexes_on(&cluster, &job, &victim).await?;
     let killed = Instant::now();
@@ -37,7 +38,7 @@ pub(crate) async fn killed() -> Result<()> {
 pub(crate) async fn killed_with_its_daemon() -> Result<()> {
     let engine = Engine::start("ls-tests-0").await?;
     let host = engine.host();
-    let cluster = Cluster::start(Options::workers(2, 1)).await?;
+    let cluster = Cluster::start(Options::workers(2, 2)).await?;
     let witness = Witness::listen_to(&[None, Some(&host)]).await?;
     let mut worker = extra_worker(&cluster, "worker-apart", &host)?;
     until("the worker on the other engine is ready", secs(30), async || {
@@ -46,7 +47,7 @@ pub(crate) async fn killed_with_its_daemon() -> Result<()> {
     })
     .await?;
 
-    let job = Steady::start(&cluster, "lost-host", 12, 4, 10.0).await?;
+    let job = Steady::start(&cluster, "lost-host", 12, 4, &[10]).await?;
     let on_it = async || indexes_on(&cluster, &job, "worker-apart").await;
     let lost = until("an attempt runs on the other engine", secs(60), async || {
         let lost = on_it().await?;
@@ -71,7 +72,7 @@ pub(crate) async fn killed_with_its_daemon() -> Result<()> {
 pub(crate) async fn restarted() -> Result<()> {
     let cluster = Cluster::start(Options::workers(2, 2)).await?;
     let witness = Witness::listen().await?;
-    let job = Steady::start(&cluster, "restarted-worker", 8, 4, 6.0).await?;
+    let job = Steady::start(&cluster, "restarted-worker", 8, 4, &[6]).await?;
     let victim = running_worker(&cluster, &job).await?;
     let held = indexes_on(&cluster, &job, &victim).await?;
     cluster.signal(&victim, Signal::KILL)?;

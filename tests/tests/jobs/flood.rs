@@ -1,15 +1,14 @@
 //! A container that floods its output.
 
 use anyhow::{Context, Result, ensure};
-use longshore_tests::{Cluster, Job, Options, secs};
+use longshore_tests::{Cluster, Job, secs};
 
 const BYTES: u64 = 200_000_000;
 const MOST_MEMORY: u64 = 100_000_000;
 
 /// 200 MB of output: the Job completes, nobody's memory grows, the newest is kept, and a line says
 /// how much was dropped.
-pub(crate) async fn flood() -> Result<()> {
-    let cluster = Cluster::start(Options::workers(1, 2)).await?;
+pub(crate) async fn flood(cluster: &Cluster) -> Result<()> {
     let script =
         format!("yes 'a line of a flood, one of millions' | head -c {BYTES}; echo; echo the end");
     cluster.api().create(&Job::new("flood", &script)).await?;

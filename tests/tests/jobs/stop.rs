@@ -3,7 +3,7 @@
 use anyhow::{Context, Result, ensure};
 use futures::StreamExt;
 use lapin::options::QueueDeclareOptions;
-use longshore_tests::{Cluster, Job, Options, Witness, condition, docker, secs, until};
+use longshore_tests::{Cluster, Job, Witness, condition, docker, secs, until};
 use redis::AsyncCommands;
 use serde_json::{Value, json};
 
@@ -23,19 +23,14 @@ fn endless(name: &str) -> Job {
         .annotate("longshore.dev/lease", "5s")
 }
 
-fn small() -> Options {
-    Options::workers(1, 3).set("WORKER__HOST_PATHS", "/tmp/longshore-tests")
-}
-
 /// A deleted Job's containers end within the grace period; no key, ticket or container stays.
-pub(crate) async fn deleted() -> Result<()> {
-    let cluster = Cluster::start(small()).await?;
+pub(crate) async fn deleted(cluster: &Cluster) -> Result<()> {
     let witness = Witness::listen().await?;
     let api = cluster.api();
     let job = api.create(&endless("doomed")).await?;
     let uid = job["metadata"]["uid"].as_str().context("uid")?;
     api.job_until("doomed", "three run", secs(60), |status| status["ready"] == 3).await?;
-    ensure!(waiting_tickets(&cluster).await? == 3);
+    ensure!(waiting_tickets(cluster).await? == 3);
 
     let before = std::time::Instant::now();
     api.delete("doomed").await?;
@@ -49,9 +44,9 @@ pub(crate) async fn deleted() -> Result<()> {
     println!("deleted after {:?}", before.elapsed());
 
     until("nothing is left of the job", secs(10), async || {
-        let keys = keys_of(&cluster, uid).await?;
+        let keys = keys_of(cluster, uid).await?;
         let containers = containers_of(uid).await?;
-        let tickets = waiting_tickets(&cluster).await?;
+        let tickets = waiting_tickets(cluster).await?;
         let left = (keys, containers, tickets);
         Ok(if left.0.is_empty() && left.1 == 0 && left.2 == 0 { Ok(()) } else { Err(left) })
     })
@@ -69,8 +64,7 @@ pub(crate) async fn deleted() -> Result<()> {
 
 /// A suspended Job's containers end within the grace period and cost it nothing; resumed, it
 /// completes.
-pub(crate) async fn suspended() -> Result<()> {
-    let cluster = Cluster::start(small()).await?;
+pub(crate) async fn suspended(cluster: &Cluster) -> Result<()> {
     let witness = Witness::listen().await?;
     let api = cluster.api();
     let folder = tempfile::Builder::new().tempdir_in(super::template::host_paths()?)?;
