@@ -189,7 +189,9 @@ pub async fn build() -> Result<()> {
     BUILT
         .get_or_try_init(async || {
             let mut cargo = Command::new(env!("CARGO"));
-            cargo.args(["build", "--quiet", "-p", "longshore", "-p", "longshore-worker"]);
+            // All members, as `cargo test --workspace` does: with other features of the shared
+            // dependencies those would be compiled once more.
+            cargo.args(["build", "--quiet", "--workspace", "--bins"]);
             if program("longshore")?.iter().any(|part| part == "release") {
                 cargo.arg("--release");
             }
