@@ -78,9 +78,10 @@ async fn survives(
 ) -> Result<usize> {
     // Some attempts end while the server is away, some after it is back, some have to be ended by
     // their launchers in a long outage.
-    let durations: &[u32] = if seconds > LEASE { &[1, 5, 18] } else { &[1, 4, 8] };
+    let (completions, durations): (u32, &[u32]) =
+        if seconds > LEASE { (6, &[1, 5, 18]) } else { (9, &[1, 4, 8]) };
     let load = Steady::start(cluster, &format!("load-of-{what}"), 20, 2, &[1]).await?;
-    let job = Steady::start(cluster, what, 9, 4, durations).await?;
+    let job = Steady::start(cluster, what, completions, 4, durations).await?;
     job.in_mid_run(1).await?;
 
     cluster.signal(server, signal)?;
