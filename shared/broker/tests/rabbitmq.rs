@@ -1,5 +1,7 @@
 //! Tickets through a real RabbitMQ.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 mod common;
 
 use std::time::Duration;
