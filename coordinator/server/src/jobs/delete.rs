@@ -37,13 +37,13 @@ pub(crate) async fn delete(
     if options.dry_run.is_some() {
         return Ok(answer(StatusCode::OK, &writer.object(&job, true), &[]));
     }
-    match app.store.delete(&stored.job).await? {
-        Deleted::Gone => Err(Failure::not_found(Resource::Jobs, &name)),
-        Deleted::Deleted { .. } => {
-            let job = settled(&app, &stored.job, before, job).await?;
-            Ok(answer(StatusCode::OK, &writer.object(&job, true), &[]))
-        }
-    }
+    let job = match app.store.delete(&stored.job).await? {
+        Deleted::Deleted { .. } => settled(&app, &stored.job, before, job).await?,
+        // It was there a moment ago, so it is gone because of this request, whose first reply was lost,
+        // or of another at the same time: what was asked for is done.
+        Deleted::Gone => job,
+    };
+    Ok(answer(StatusCode::OK, &writer.object(&job, true), &[]))
 }
 
 /// DELETE on the collection: all that the selectors select. Answers the list of them.
