@@ -48,10 +48,12 @@ pub(crate) async fn killed_with_its_daemon() -> Result<()> {
     .await?;
 
     let job = Steady::start(&cluster, "lost-host", 12, 4, &[10]).await?;
-    let on_it = async || indexes_on(&cluster, &job, "worker-apart").await;
-    let lost = until("an attempt runs on the other engine", secs(60), async || {
-        let lost = on_it().await?;
-        Ok(if lost.is_empty() { Err("none") } else { Ok(lost) })
+    // All four, so that none is on its way to the other engine, whose loss would go unnoticed.
+    let lost = until("four run, and one on the other engine", secs(90), async || {
+        let pods = cluster.api().pods(&job.name).await?;
+        let lost = indexes_of(&pods, "worker-apart");
+        let running = pods.iter().filter(|pod| is_running(pod)).count();
+        Ok(if running == 4 && !lost.is_empty() { Ok(lost) } else { Err(running) })
     })
     .await?;
     let killed = Instant::now();
@@ -103,11 +105,13 @@ async fn indexes_on(
     job: &Steady<'_>,
     worker: &str,
 ) -> Result<BTreeMap<String, String>> {
-    let pods = cluster.api().pods(&job.name).await?;
+    Ok(indexes_of(&cluster.api().pods(&job.name).await?, worker))
+}
+
+fn indexes_of(pods: &[Value], worker: &str) -> BTreeMap<String, String> {
     let held = pods.iter().filter(|pod| is_running(pod) && pod["spec"]["nodeName"] == worker);
-    Ok(held
-        .map(|pod| (index(pod), pod["metadata"]["name"].as_str().unwrap_or_default().to_owned()))
-        .collect())
+    held.map(|pod| (index(pod), pod["metadata"]["name"].as_str().unwrap_or_default().to_owned()))
+        .collect()
 }
 
 /// Waits until other workers have claimed the lost indexes, within the lease and three seconds.
