@@ -31,7 +31,8 @@ impl Job {
     }
 
     /// Stops what has no place any more: indexes that the Job no longer has, and what is more than
-    /// `parallelism` (nothing may run while suspended), those that no worker has claimed before those that run, the highest index first.
+    /// `parallelism` (nothing may run while suspended). Those that no worker has claimed go before
+    /// those that run, the highest index first.
     pub(super) fn stop_surplus(&mut self, step: &mut Step) {
         let range = self.range();
         let offered = self.roster.offered().range(range..);

@@ -54,8 +54,8 @@ impl Job {
         Self::restore(spec, Header::default(), IndexSet::new(), [])
     }
 
-    /// A Job as it was stored; of a finished one the header is enough. Apply [`Event::Loaded`] before any other event: what its state asks
-    /// for is done (again) then.
+    /// A Job as it was stored; of a finished one the header is enough. Apply [`Event::Loaded`] before
+    /// any other event: what its state asks for is done (again) then.
     pub fn restore(
         spec: Spec,
         header: Header,
