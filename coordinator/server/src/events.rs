@@ -10,10 +10,9 @@ use longshore_store::JobRef;
 
 use crate::App;
 use crate::errors::Failure;
-use crate::listing::{Listed, Source, collection};
+use crate::listing::{Listed, Source};
 use crate::negotiate::Params;
 use crate::respond::{Writer, answer};
-use crate::router::Namespace;
 use crate::served::Selection;
 use crate::{objects, pods};
 
@@ -37,15 +36,6 @@ pub(crate) async fn get(
     }
     event.metadata.resource_version = Some(tail.to_string());
     Ok(answer(StatusCode::OK, &writer.object(&event, true), &[]))
-}
-
-pub(crate) async fn list(
-    State(app): State<App>,
-    namespace: Namespace,
-    request: Request,
-) -> Result<Response, Failure> {
-    let (parts, _) = request.into_parts();
-    collection::<Event>(&app, namespace.0, &parts).await
 }
 
 /// Events by Job, in the order of the Jobs' names, and for each in the order of their ids.

@@ -5,10 +5,10 @@
 //! the client wants whole is sent as it is read, so that its size costs no memory.
 
 use axum::body::{Body, Bytes};
+use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use futures::StreamExt;
 use futures::stream::BoxStream;
-use http::request::Parts;
 use http::{HeaderValue, StatusCode, header};
 use longshore_store::ResourceVersion;
 use serde::{Deserialize, Serialize};
@@ -18,6 +18,7 @@ use crate::App;
 use crate::errors::Failure;
 use crate::negotiate::Params;
 use crate::respond::{ListMeta, Writer, answer};
+use crate::router::Namespace;
 use crate::served::{Selection, Served};
 use crate::watch;
 
@@ -34,12 +35,14 @@ pub(crate) trait Listed: Served {
 /// How many objects are held at once where the client sets no limit.
 const PAGE: usize = 500;
 
-/// Answers GET on a collection: a list, or a watch with `watch=true`.
-pub(crate) async fn collection<T: Listed>(
-    app: &App,
-    namespace: Option<String>,
-    parts: &Parts,
+/// GET on a collection, of a namespace or of all: a list, or a watch with `watch=true`.
+pub(crate) async fn list<T: Listed>(
+    State(app): State<App>,
+    Namespace(namespace): Namespace,
+    request: Request,
 ) -> Result<Response, Failure> {
+    let (parts, _) = request.into_parts();
+    let app = &app;
     let params = Params::of(&parts.uri)?;
     let selection = Selection::of(T::RESOURCE, namespace, &params)?;
     if params.flag("watch")? {

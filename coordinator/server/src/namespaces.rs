@@ -12,7 +12,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use crate::App;
 use crate::errors::Failure;
-use crate::listing::{Listed, Source, collection};
+use crate::listing::{Listed, Source};
 use crate::negotiate::Params;
 use crate::respond::{Writer, answer};
 use crate::served::Selection;
@@ -26,11 +26,6 @@ pub(crate) async fn get(
     let writer = Writer::of(request.headers(), &params, app.store.now().await?)?;
     let namespace = namespace(&name, app.store.log_tail().await?.to_string());
     Ok(answer(StatusCode::OK, &writer.object(&namespace, true), &[]))
-}
-
-pub(crate) async fn list(State(app): State<App>, request: Request) -> Result<Response, Failure> {
-    let (parts, _) = request.into_parts();
-    collection::<Namespace>(&app, None, &parts).await
 }
 
 /// Namespaces in the order of their names.

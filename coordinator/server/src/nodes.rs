@@ -12,7 +12,7 @@ use longshore_store::NodeRecord;
 use serde_json::Value;
 
 use crate::errors::Failure;
-use crate::listing::{Listed, Source, collection};
+use crate::listing::{Listed, Source};
 use crate::negotiate::Params;
 use crate::respond::{Writer, answer};
 use crate::served::Selection;
@@ -97,11 +97,6 @@ fn fixed(node: &Node) -> (ObjectMeta, NodeSpec) {
     // The taint that says the same.
     spec.taints = None;
     (metadata, spec)
-}
-
-pub(crate) async fn list(State(app): State<App>, request: Request) -> Result<Response, Failure> {
-    let (parts, _) = request.into_parts();
-    collection::<Node>(&app, None, &parts).await
 }
 
 /// Nodes in the order of their names.

@@ -12,11 +12,9 @@ use longshore_store::{AttemptKey, JobRef};
 
 use crate::App;
 use crate::errors::Failure;
-use crate::listing::collection;
 use crate::negotiate::Params;
 use crate::objects::{self, Found};
 use crate::respond::{Writer, answer};
-use crate::router::Namespace;
 
 /// Jobs with names of this length or more have them cut in their Pods' names.
 const MAY_BE_CUT: usize = 40;
@@ -33,15 +31,6 @@ pub(crate) async fn get(
     let mut pod = found.ok_or_else(|| Failure::not_found(Resource::Pods, &name))?.pod;
     pod.metadata.resource_version = Some(tail.to_string());
     Ok(answer(StatusCode::OK, &writer.object(&pod, true), &[]))
-}
-
-pub(crate) async fn list(
-    State(app): State<App>,
-    namespace: Namespace,
-    request: Request,
-) -> Result<Response, Failure> {
-    let (parts, _) = request.into_parts();
-    collection::<Pod>(&app, namespace.0, &parts).await
 }
 
 /// DELETE on a Pod.

@@ -9,11 +9,13 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, put};
 use http::request::Parts;
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::{Event, Namespace as AnyNamespace, Node, Pod};
 use longshore_api::ApiError;
 use percent_encoding::percent_decode_str;
 
 use crate::errors::Failure;
-use crate::{App, discovery, events, jobs, namespaces, nodes, pod_log, pods};
+use crate::{App, discovery, events, jobs, listing, namespaces, nodes, pod_log, pods};
 
 /// How long a request may take until its answer begins. Watches and logs begin at once.
 const TIME_LIMIT: Duration = Duration::from_secs(60);
@@ -46,29 +48,29 @@ fn discovery_paths() -> Router<App> {
 
 fn core_paths() -> Router<App> {
     Router::new()
-        .route("/namespaces", get(namespaces::list))
+        .route("/namespaces", get(listing::list::<AnyNamespace>))
         .route("/namespaces/{namespace}", get(namespaces::get))
-        .route("/nodes", get(nodes::list))
+        .route("/nodes", get(listing::list::<Node>))
         .route("/nodes/{name}", get(nodes::get).put(nodes::replace).patch(nodes::patch))
-        .route("/pods", get(pods::list))
-        .route("/namespaces/{namespace}/pods", get(pods::list))
+        .route("/pods", get(listing::list::<Pod>))
+        .route("/namespaces/{namespace}/pods", get(listing::list::<Pod>))
         .route(
             "/namespaces/{namespace}/pods/{name}",
             get(pods::get).delete(pods::delete).put(pods::change).patch(pods::change),
         )
         .route("/namespaces/{namespace}/pods/{name}/log", get(pod_log::get))
         .route("/namespaces/{namespace}/pods/{name}/{subresource}", axum::routing::any(pods::other))
-        .route("/events", get(events::list))
-        .route("/namespaces/{namespace}/events", get(events::list))
+        .route("/events", get(listing::list::<Event>))
+        .route("/namespaces/{namespace}/events", get(listing::list::<Event>))
         .route("/namespaces/{namespace}/events/{name}", get(events::get))
 }
 
 fn batch_paths() -> Router<App> {
     Router::new()
-        .route("/jobs", get(jobs::list))
+        .route("/jobs", get(listing::list::<Job>))
         .route(
             "/namespaces/{namespace}/jobs",
-            get(jobs::list).post(jobs::create).delete(jobs::delete_collection),
+            get(listing::list::<Job>).post(jobs::create).delete(jobs::delete_collection),
         )
         .route(
             "/namespaces/{namespace}/jobs/{name}",

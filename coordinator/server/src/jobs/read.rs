@@ -10,10 +10,9 @@ use longshore_store::{JobRef, StoredJob};
 
 use crate::App;
 use crate::errors::Failure;
-use crate::listing::{Listed, Source, collection};
+use crate::listing::{Listed, Source};
 use crate::negotiate::Params;
 use crate::respond::{Writer, answer};
-use crate::router::Namespace;
 use crate::served::Selection;
 
 /// Jobs read from Redis at a time.
@@ -32,15 +31,6 @@ pub(crate) async fn get(
     let stored = find(&app, &namespace, &name).await?;
     let job = app.objects.job(&stored).await?;
     Ok(answer(StatusCode::OK, &writer.object(&job, true), &[]))
-}
-
-pub(crate) async fn list(
-    State(app): State<App>,
-    namespace: Namespace,
-    request: Request,
-) -> Result<Response, Failure> {
-    let (parts, _) = request.into_parts();
-    collection::<Job>(&app, namespace.0, &parts).await
 }
 
 /// The stored Job of that name.
