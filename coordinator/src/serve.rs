@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use clap::Args;
 use longshore_api::spec::ClusterDefaults;
+use longshore_archive::{Archive, ArchiveError, Credentials};
 use longshore_broker::{BrokerSettings, Publisher};
 use longshore_owner::{OwnerError, OwnerSettings};
 use longshore_server::{ServerError, ServerSettings};
 use longshore_store::{Store, StoreError, StoreSettings};
-use longshore_support::config::{ConfigError, Settings};
+use longshore_support::config::{ArchiveSettings, ConfigError, Settings};
 use longshore_support::retry::{self, Failure, Policy, Server};
 use longshore_support::telemetry::TelemetryError;
 use longshore_support::{chain::Chain, exit, shutdown, telemetry};
@@ -48,6 +49,8 @@ pub(crate) enum ServeError {
     Amqp(String),
     #[error(transparent)]
     Store(#[from] StoreError),
+    #[error("the log archive")]
+    Archive(#[from] ArchiveError),
     #[error(transparent)]
     Server(#[from] ServerError),
     #[error(transparent)]
@@ -82,11 +85,13 @@ async fn run(
         return Ok(());
     };
     let defaults = defaults(settings);
+    let archive = archive(&settings.archive)?;
     let server = longshore_server::run(
         ServerSettings {
             listen: settings.coordinator.listen.clone(),
             defaults: defaults.clone(),
             node_grace: settings.lease.length,
+            archive: archive.clone(),
         },
         store.clone(),
         shutdown.clone(),
@@ -97,7 +102,7 @@ async fn run(
     let publisher = Publisher::new(broker, &name);
     let reached = reach(&rabbitmq, publisher.clone(), shutdown);
     let owner = longshore_owner::run(
-        OwnerSettings { name, listen: settings.coordinator.listen.clone(), defaults },
+        OwnerSettings { name, listen: settings.coordinator.listen.clone(), defaults, archive },
         store,
         publisher,
         shutdown.clone(),
@@ -183,4 +188,24 @@ fn defaults(settings: &Settings) -> ClusterDefaults {
         lease: millis(settings.lease.length),
         retention: retention.map(millis),
     }
+}
+
+/// The archive of the settings, if they name one.
+fn archive(settings: &ArchiveSettings) -> Result<Option<Archive>, ArchiveError> {
+    if settings.url.is_empty() {
+        return Ok(None);
+    }
+    let some = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
+    let credentials = some(&settings.access_key_id).map(|access_key_id| Credentials {
+        access_key_id,
+        secret_access_key: settings.secret_access_key.expose().to_owned(),
+    });
+    Archive::open(&longshore_archive::ArchiveSettings {
+        url: settings.url.clone(),
+        retention: settings.retention,
+        endpoint: some(&settings.endpoint),
+        region: some(&settings.region),
+        credentials,
+    })
+    .map(Some)
 }

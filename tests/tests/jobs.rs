@@ -1,6 +1,7 @@
 //! What Jobs do on a healthy cluster.
 
 mod jobs {
+    pub(crate) mod archive;
     pub(crate) mod command_line;
     pub(crate) mod fleet;
     pub(crate) mod flood;
@@ -20,7 +21,8 @@ use anyhow::Result;
 use longshore_tests::{Options, Shared, Suite};
 
 use jobs::{
-    command_line, fleet, flood, guide, kubectl, limits, null, outcomes, rules, stop, template,
+    archive, command_line, fleet, flood, guide, kubectl, limits, null, outcomes, rules, stop,
+    template,
 };
 
 fn main() -> Result<ExitCode> {
@@ -69,6 +71,7 @@ fn main() -> Result<ExitCode> {
 
     suite.test_on(&small, "a_deleted_job_leaves_nothing", stop::deleted);
     suite.test_on(&small, "a_suspended_job_stops_and_goes_on", stop::suspended);
+    suite.test("the_archive_outlives_the_job", archive::outlives_the_job);
     suite.test("the_null_runtime_is_never_an_accident", null::no_accident);
 
     Ok(suite.run())

@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{Container, PodSpec};
-use longshore_api::pod::pod_name;
-use longshore_job::CompletionMode;
+use longshore_job::{CompletionMode, pod_name};
 use longshore_store::AttemptKey;
 
 use crate::held::local_id;

@@ -138,7 +138,11 @@ async fn runtime(
     let worker = &settings.worker;
     if worker.runtime == RuntimeKind::Null {
         warn!("the null runtime runs no container: this worker only measures");
-        let null = Null { duration: worker.null.duration, fail_rate: worker.null.fail_rate };
+        let null = Null {
+            duration: worker.null.duration,
+            fail_rate: worker.null.fail_rate,
+            fail_once_in: worker.null.fail_once_in,
+        };
         return (Arc::new(null), "null");
     }
     let server = Server::new("Docker", &worker.docker_host);

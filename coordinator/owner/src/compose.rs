@@ -2,8 +2,7 @@
 
 use std::time::Instant;
 
-use longshore_api::pod::pod_name;
-use longshore_job::{Delta, Phase};
+use longshore_job::{Delta, Phase, pod_name};
 use longshore_store::{Commit, StoreError, Verb};
 
 use crate::jobs::Case;
@@ -18,8 +17,14 @@ pub(crate) fn add(commit: &mut Commit, case: &mut Case, delta: &Delta) -> Result
     if delta.header || active != case.active {
         commit.header(uid, job.header(), active)?;
     }
+    if let Some(from) = delta.forgotten {
+        commit.forget(uid, from);
+    }
     for index in &delta.completed {
         commit.completed(uid, *index);
+    }
+    for index in &delta.failed {
+        commit.failed(uid, *index);
     }
     for (index, live) in &delta.live {
         commit.live(uid, *index, live.as_ref())?;

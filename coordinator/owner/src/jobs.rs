@@ -61,7 +61,7 @@ impl Jobs {
             None => vec![Event::Loaded],
         };
         let case = Case {
-            job: Job::restore(spec, stored.header, loaded.completed, loaded.live),
+            job: Job::restore(spec, stored.header, loaded.completed, loaded.failed, loaded.live),
             name: stored.name,
             rev: stored.rev,
             active: stored.active,
@@ -86,7 +86,7 @@ impl Jobs {
         case.lease_ms = stored.lease_ms;
         let mut events = Vec::new();
         if *case.job.spec() != spec {
-            events.push(Event::SpecChanged(spec));
+            events.push(Event::SpecChanged(Box::new(spec)));
         }
         if stored.deleted.is_some() && !case.job.header().deleting {
             events.push(Event::DeleteRequested);

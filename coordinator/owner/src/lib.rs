@@ -14,9 +14,11 @@
 //! | `tickets`, `outbox` | tickets and nudges to RabbitMQ, and tickets that were lost |
 //! | `expiry` | leases that have run out |
 //! | `forward` | changes to the log that watches read |
+//! | `archive` | finished attempts to the archive, and the wait for it before a Job is removed |
 //! | `notes` | Kubernetes Events, merged as Kubernetes merges them |
 
 mod act;
+mod archive;
 mod clock;
 mod compose;
 mod expiry;
@@ -32,6 +34,7 @@ mod tickets;
 mod watch;
 
 use longshore_api::spec::ClusterDefaults;
+use longshore_archive::Archive;
 use longshore_broker::Publisher;
 use longshore_store::Store;
 use thiserror::Error;
@@ -46,6 +49,8 @@ pub struct OwnerSettings {
     pub listen: String,
     /// What Jobs may override.
     pub defaults: ClusterDefaults,
+    /// Where finished attempts are kept beyond their Jobs, if anywhere.
+    pub archive: Option<Archive>,
 }
 
 /// Why the owner tasks ended. An unreachable Redis or RabbitMQ is no reason: they try on.

@@ -10,6 +10,7 @@ use tokio::task::JoinSet;
 use tracing::{debug, info};
 
 use crate::act::{act, tickets_of};
+use crate::archive::Archiver;
 use crate::clock::RedisClock;
 use crate::compose;
 use crate::jobs::Jobs;
@@ -38,6 +39,7 @@ pub(crate) struct Owner<'a> {
     store: &'a Store,
     term: Term,
     mail: Mail,
+    archiver: Archiver,
     jobs: Jobs,
     tickets: Tickets,
     clock: RedisClock,
@@ -53,6 +55,7 @@ impl<'a> Owner<'a> {
         context: &'a Context,
         term: Term,
         mail: Mail,
+        archiver: Archiver,
         longest_lease: oneshot::Sender<Option<Duration>>,
     ) {
         let store = &context.store;
@@ -61,6 +64,7 @@ impl<'a> Owner<'a> {
             store,
             term,
             mail,
+            archiver,
             jobs: Jobs::new(context.settings.defaults.clone()),
             tickets: Tickets::default(),
             clock: RedisClock::new(heard),
@@ -224,6 +228,7 @@ impl<'a> Owner<'a> {
             }
         }
         self.pos = pos;
+        self.archive_ended(&work);
         self.after(deltas).await
     }
 
@@ -249,7 +254,9 @@ impl<'a> Owner<'a> {
         let purges = act(store, term.epoch, mail, tickets, actions).await.ok_or(Fenced)?;
         for job in purges {
             let (store, epoch) = (self.store.clone(), self.term.epoch);
+            let archiver = self.archiver.clone();
             self.purges.spawn(async move {
+                archiver.before_purge(&job).await;
                 let purged = patiently(|| store.purge(epoch, &job)).await;
                 purged.then_some(job.uid)
             });
@@ -264,6 +271,18 @@ impl<'a> Owner<'a> {
             info!(%uid, "removed a Job");
         }
         Ok(())
+    }
+
+    /// Hands the attempts that have ended to the archive.
+    fn archive_ended(&self, work: &Work) {
+        for (uid, events) in work {
+            let Some(case) = self.jobs.get(uid) else { continue };
+            for event in events {
+                if let Event::Finished { index, attempt, .. } = event {
+                    self.archiver.ended(case.at.attempt(*index, *attempt));
+                }
+            }
+        }
     }
 
     fn note_ticket(&mut self, uid: &str, event: &Event) {

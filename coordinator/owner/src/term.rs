@@ -12,7 +12,7 @@ use tracing::{info, warn};
 use crate::owner::Owner;
 use crate::patient::patiently;
 use crate::supervise::Context;
-use crate::{expiry, forward, outbox};
+use crate::{archive, expiry, forward, outbox};
 
 /// How often the owner shows that it is alive.
 const BEAT: Duration = Duration::from_secs(1);
@@ -40,6 +40,7 @@ pub(crate) struct Term {
 /// leases waiting. Each of them may be dropped at any point: that is no different from a crash.
 pub(crate) async fn serve(context: Arc<Context>, term: Term, stop: CancellationToken) {
     let (mail, outbox) = outbox::channel();
+    let (archiver, queue) = archive::channel(context.settings.archive.as_ref(), &context.store);
     let (longest_lease, lease_known) = oneshot::channel();
     tokio::select! {
         () = stop.cancelled() => {
@@ -51,9 +52,10 @@ pub(crate) async fn serve(context: Arc<Context>, term: Term, stop: CancellationT
         () = keep(&context, term) => lost(term),
         () = accept(&context, term, lease_known) => lost(term),
         () = expiry::run(&context.store, term) => lost(term),
-        () = Owner::run(&context, term, mail, longest_lease) => lost(term),
+        () = Owner::run(&context, term, mail, archiver, longest_lease) => lost(term),
         () = forward::run(&context.store, term.shard) => {}
         () = outbox.run(&context.publisher) => {}
+        () = queue.run(term.shard) => {}
     }
 }
 

@@ -3,7 +3,9 @@
 //! Any coordinator answers any request. It reads Redis and writes through the store's scripts, and
 //! keeps nothing of its own but the hub that reads the change log once for all watchers.
 
+mod archived;
 mod body;
+mod deletion;
 mod discovery;
 mod errors;
 mod events;
@@ -26,6 +28,7 @@ use std::time::Duration;
 
 use axum::serve::ListenerExt;
 use longshore_api::spec::ClusterDefaults;
+use longshore_archive::Archive;
 use longshore_store::Store;
 use thiserror::Error;
 use tokio::net::TcpListener;
@@ -46,6 +49,8 @@ pub struct ServerSettings {
     pub defaults: ClusterDefaults,
     /// How long a worker's heartbeat may be missing before its Node is shown as not ready.
     pub node_grace: Duration,
+    /// Where Pods are looked for that Redis has no more, if anywhere.
+    pub archive: Option<Archive>,
 }
 
 /// Why the server could not run. Redis being away is no such reason: requests are answered with 503
@@ -91,10 +96,10 @@ pub async fn run_on(
     // Requests end with the server, also when this future is dropped.
     let stop = shutdown.child_token();
     let _stopped_when_dropped = stop.clone().drop_guard();
-    let defaults = settings.defaults;
+    let (defaults, archive) = (settings.defaults, settings.archive);
     let objects = Objects::new(store.clone(), defaults.clone(), settings.node_grace);
     let hub = Hub::start(store.clone(), Resolver::new(objects.clone()), stop.clone());
-    let app = App(Arc::new(Shared { store, objects, hub, defaults, shutdown: stop }));
+    let app = App(Arc::new(Shared { store, objects, hub, defaults, archive, shutdown: stop }));
     if let Ok(address) = listener.local_addr() {
         tracing::info!("the API server listens on http://{address}");
     }
@@ -126,6 +131,7 @@ pub(crate) struct Shared {
     pub(crate) objects: Objects,
     pub(crate) hub: Hub,
     pub(crate) defaults: ClusterDefaults,
+    pub(crate) archive: Option<Archive>,
     /// Ends watches and followed logs.
     pub(crate) shutdown: CancellationToken,
 }

@@ -11,10 +11,10 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use longshore_api::ApiError;
 use longshore_api::event::{Involved, StoredEvent as ShownEvent, render_event};
 use longshore_api::node::{NodeInfo, render_node};
-use longshore_api::pod::{AttemptView, pod_name, pod_uid, render_pod};
+use longshore_api::pod::{AttemptView, pod_uid, render_pod};
 use longshore_api::spec::{ClusterDefaults, job_spec};
 use longshore_api::status::job_status;
-use longshore_job::{Attempt, CompletionMode, Index, IndexSet, Live, Millis};
+use longshore_job::{Attempt, CompletionMode, Index, IndexSet, Live, Millis, pod_name};
 use longshore_store::{
     AttemptKey, NodeRecord, ResourceVersion, Store, StoreError, StoredEvent, StoredJob,
 };
@@ -67,7 +67,11 @@ impl Objects {
         };
         let mut job = manifest(stored)?;
         let spec = job_spec(&job, &self.defaults);
-        job.status = Some(job_status(&stored.header, &spec, &completed));
+        let failed = match stored.header.failed_indexes {
+            0 => IndexSet::default(),
+            _ => self.store.failed(&stored.job).await?,
+        };
+        job.status = Some(job_status(&stored.header, &spec, &completed, &failed));
         Ok(job)
     }
 
@@ -165,6 +169,11 @@ impl Found {
             Self::Live(live) => live.phase == longshore_job::Phase::Finished,
             Self::Finished(_) => true,
         }
+    }
+
+    /// Whether it is shown no more: a Pod that a client deleted is gone once it has ended.
+    pub(crate) fn is_gone(&self) -> bool {
+        self.is_finished() && self.attempt().deleted.is_some()
     }
 
     /// `None` for an index between two attempts. The resourceVersion is not set.

@@ -1,6 +1,6 @@
 //! The output of an attempt: `…/pods/NAME/log`.
 
-mod lines;
+pub(crate) mod lines;
 
 use std::time::Duration;
 
@@ -10,12 +10,14 @@ use axum::response::{IntoResponse, Response};
 use futures::{Stream, StreamExt};
 use http::{HeaderValue, header};
 use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::api::core::v1::Pod;
 use longshore_api::Resource;
 use longshore_store::{AttemptKey, StoreError, StreamId};
 use tokio::time::Instant;
 
 use self::lines::{Lines, Tail};
 use crate::App;
+use crate::archived;
 use crate::errors::Failure;
 use crate::negotiate::Params;
 use crate::pods::{self, FoundPod};
@@ -28,16 +30,16 @@ const BLOCK: Duration = Duration::from_secs(2);
 const LINGER: Duration = Duration::from_secs(10);
 
 /// What of the output is wanted.
-struct Wanted {
+pub(crate) struct Wanted {
     follow: bool,
     /// The last lines only.
-    tail: Option<u64>,
+    pub(crate) tail: Option<u64>,
     /// At most so many bytes.
-    limit: Option<u64>,
+    pub(crate) limit: Option<u64>,
     /// Lines written from then on.
-    since: Option<Timestamp>,
+    pub(crate) since: Option<Timestamp>,
     /// Each line behind the time of its writing.
-    timestamps: bool,
+    pub(crate) timestamps: bool,
 }
 
 pub(crate) async fn get(
@@ -48,14 +50,13 @@ pub(crate) async fn get(
     let params = Params::of(request.uri())?;
     let wanted = Wanted::of(&app, &params).await?;
     let found = pods::find(&app, &namespace, &name).await?;
-    let found = found.ok_or_else(|| Failure::not_found(Resource::Pods, &name))?;
-    let container = container(&found, &name, params.text("container"))?;
-    if params.flag("previous")? {
-        return Err(Failure::bad_request(format!(
-            "previous terminated container {container:?} in pod {name:?} not found: the output of all \
-             its restarts is in one log"
-        )));
+    if let Some(log) =
+        archived::log(&app, &namespace, &name, found.as_ref(), &params, &wanted).await?
+    {
+        return Ok(log);
     }
+    let found = found.ok_or_else(|| Failure::not_found(Resource::Pods, &name))?;
+    let container = container(&found.pod, &name, &params)?;
     if !has_begun(&app, &found).await? {
         return Err(Failure::bad_request(format!(
             "container {container:?} in pod {name:?} is waiting to start: {}",
@@ -103,12 +104,12 @@ impl Wanted {
 /// The container that is meant.
 ///
 /// # Errors
-/// 400 for one that the Pod does not have.
-fn container(found: &FoundPod, pod: &str, wanted: Option<&str>) -> Result<String, Failure> {
-    let spec = found.pod.spec.as_ref();
+/// 400 for one that the Pod does not have, and where an earlier run of it is asked for.
+pub(crate) fn container(found: &Pod, pod: &str, params: &Params) -> Result<String, Failure> {
+    let spec = found.spec.as_ref();
     let names: Vec<&str> =
         spec.iter().flat_map(|spec| &spec.containers).map(|one| one.name.as_str()).collect();
-    match (wanted, names.as_slice()) {
+    let container = match (params.text("container"), names.as_slice()) {
         (Some(wanted), names) if names.contains(&wanted) => Ok(wanted.to_owned()),
         (Some(wanted), _) => {
             Err(Failure::bad_request(format!("container {wanted} is not valid for pod {pod}")))
@@ -118,7 +119,14 @@ fn container(found: &FoundPod, pod: &str, wanted: Option<&str>) -> Result<String
             "a container name must be specified for pod {pod}, choose one of: [{}]",
             names.join(" ")
         ))),
+    }?;
+    if params.flag("previous")? {
+        return Err(Failure::bad_request(format!(
+            "previous terminated container {container:?} in pod {pod:?} not found: the output of all \
+             its restarts is in one log"
+        )));
     }
+    Ok(container)
 }
 
 /// Whether there can be output: the container was started, or has ended, or something is stored.

@@ -1,5 +1,6 @@
 //! Pods: `/api/v1/…/pods`, the attempts.
 
+mod delete;
 mod list;
 
 use axum::extract::{Path, Request, State};
@@ -7,17 +8,20 @@ use axum::response::Response;
 use http::StatusCode;
 use k8s_openapi::api::core::v1::Pod;
 use longshore_api::Resource;
-use longshore_api::pod::parse_pod_name;
+use longshore_job::parse_pod_name;
 use longshore_store::{AttemptKey, JobRef};
 
 use crate::App;
+use crate::archived;
 use crate::errors::Failure;
 use crate::negotiate::Params;
 use crate::objects::{self, Found};
 use crate::respond::{Writer, answer};
 
+pub(crate) use delete::{delete, evict};
+
 /// Jobs with names of this length or more have them cut in their Pods' names.
-const MAY_BE_CUT: usize = 40;
+pub(crate) const MAY_BE_CUT: usize = 40;
 
 pub(crate) async fn get(
     State(app): State<App>,
@@ -27,17 +31,13 @@ pub(crate) async fn get(
     let params = Params::of(request.uri())?;
     let writer = Writer::of(request.headers(), &params, app.store.now().await?)?;
     let tail = app.store.log_tail().await?;
-    let found = find(&app, &namespace, &name).await?;
-    let mut pod = found.ok_or_else(|| Failure::not_found(Resource::Pods, &name))?.pod;
+    let found = match find(&app, &namespace, &name).await? {
+        Some(found) => Some(found.pod),
+        None => archived::pod(&app, &namespace, &name).await?,
+    };
+    let mut pod = found.ok_or_else(|| Failure::not_found(Resource::Pods, &name))?;
     pod.metadata.resource_version = Some(tail.to_string());
     Ok(answer(StatusCode::OK, &writer.object(&pod, true), &[]))
-}
-
-/// DELETE on a Pod.
-pub(crate) async fn delete() -> Failure {
-    Failure::not_served(
-        "a Pod is an attempt of its Job and can't be deleted by itself: delete or suspend the Job",
-    )
 }
 
 /// PUT and PATCH on a Pod.
@@ -51,7 +51,6 @@ pub(crate) async fn other(Path((_, _, subresource)): Path<(String, String, Strin
         "exec" | "attach" | "portforward" | "proxy" => {
             ": containers can't be reached while they run; `logs` shows what they print"
         }
-        "eviction" => ": drain the worker, and its attempts run elsewhere",
         _ => "",
     };
     Failure::not_served(format!("pods/{subresource} is not served{instead}"))
@@ -85,9 +84,10 @@ pub(crate) async fn find(
         return Ok(None);
     }
     let start = indexed.unwrap_or(head);
+    let start = start.get(..MAY_BE_CUT).unwrap_or(start);
     for (_, job_name, job) in app.store.list_names(Some(namespace)).await? {
         if job_name.len() >= MAY_BE_CUT
-            && job_name.starts_with(&start[..start.len().min(MAY_BE_CUT)])
+            && job_name.starts_with(start)
             && let Some(found) = of_job(app, &job, name).await?
         {
             return Ok(Some(found));
@@ -105,6 +105,9 @@ async fn of_job(app: &App, job: &JobRef, pod: &str) -> Result<Option<FoundPod>, 
     for (index, attempt) in parse_pod_name(&stored.name, &job.uid, mode, pod) {
         let key = job.attempt(index, attempt);
         let Some(record) = app.objects.attempt(&key).await? else { continue };
+        if record.is_gone() {
+            continue;
+        }
         if let Some(pod) = record.pod(&manifest, index, &runtimes) {
             return Ok(Some(FoundPod { key, record, pod }));
         }

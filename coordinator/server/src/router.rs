@@ -7,7 +7,7 @@ use axum::Router;
 use axum::extract::{FromRequestParts, RawPathParams, Request};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, put};
+use axum::routing::{get, post, put};
 use http::request::Parts;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{Event, Namespace as AnyNamespace, Node, Pod};
@@ -59,6 +59,7 @@ fn core_paths() -> Router<App> {
             get(pods::get).delete(pods::delete).put(pods::change).patch(pods::change),
         )
         .route("/namespaces/{namespace}/pods/{name}/log", get(pod_log::get))
+        .route("/namespaces/{namespace}/pods/{name}/eviction", post(pods::evict))
         .route("/namespaces/{namespace}/pods/{name}/{subresource}", axum::routing::any(pods::other))
         .route("/events", get(listing::list::<Event>))
         .route("/namespaces/{namespace}/events", get(listing::list::<Event>))

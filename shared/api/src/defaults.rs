@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::batch::v1::{Job, JobSpec};
-use k8s_openapi::api::core::v1::{Container, HostPathVolumeSource, PodSpec, Volume};
+use k8s_openapi::api::core::v1::{
+    Container, DownwardAPIVolumeFile, HostPathVolumeSource, ObjectFieldSelector, PodSpec, Volume,
+};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
-use longshore_job::Millis;
+use longshore_job::{Millis, name_suffix};
 
-use crate::pod::name_suffix;
 use crate::time::time;
 
 /// Labels that every Pod of a Job carries.
@@ -108,6 +109,12 @@ fn set_job_defaults(spec: &mut JobSpec) {
     let replacement =
         if spec.pod_failure_policy.is_some() { "Failed" } else { "TerminatingOrFailed" };
     spec.pod_replacement_policy.get_or_insert_with(|| replacement.into());
+    let rules = spec.pod_failure_policy.iter_mut().flat_map(|policy| &mut policy.rules);
+    for pattern in rules.flat_map(|rule| rule.on_pod_conditions.iter_mut().flatten()) {
+        if pattern.status.is_empty() {
+            pattern.status = "True".into();
+        }
+    }
 }
 
 fn set_pod_defaults(pod: &mut PodSpec) {
@@ -116,17 +123,52 @@ fn set_pod_defaults(pod: &mut PodSpec) {
     pod.termination_grace_period_seconds.get_or_insert(30);
     pod.security_context.get_or_insert_with(Default::default);
     for volume in pod.volumes.iter_mut().flatten() {
-        if let Some(HostPathVolumeSource { type_, .. }) = &mut volume.host_path {
-            type_.get_or_insert_with(String::new);
-        }
-        // A volume that names no type is an emptyDir.
-        if *volume == (Volume { name: volume.name.clone(), ..Volume::default() }) {
-            volume.empty_dir = Some(Default::default());
-        }
+        set_volume_defaults(volume);
     }
     for container in pod.init_containers.iter_mut().flatten().chain(&mut pod.containers) {
         set_container_defaults(container);
     }
+}
+
+/// The mode of files in volumes that name none: 0644.
+const FILE_MODE: i32 = 0o644;
+
+fn set_volume_defaults(volume: &mut Volume) {
+    if let Some(HostPathVolumeSource { type_, .. }) = &mut volume.host_path {
+        type_.get_or_insert_with(String::new);
+    }
+    // A volume that names no type is an emptyDir.
+    if *volume == (Volume { name: volume.name.clone(), ..Volume::default() }) {
+        volume.empty_dir = Some(Default::default());
+    }
+    if let Some(config_map) = &mut volume.config_map {
+        config_map.default_mode.get_or_insert(FILE_MODE);
+    }
+    if let Some(secret) = &mut volume.secret {
+        secret.default_mode.get_or_insert(FILE_MODE);
+    }
+    if let Some(fields) = &mut volume.downward_api {
+        fields.default_mode.get_or_insert(FILE_MODE);
+        set_file_defaults(fields.items.as_deref_mut().unwrap_or_default());
+    }
+    if let Some(projected) = &mut volume.projected {
+        projected.default_mode.get_or_insert(FILE_MODE);
+        for source in projected.sources.iter_mut().flatten() {
+            if let Some(fields) = &mut source.downward_api {
+                set_file_defaults(fields.items.as_deref_mut().unwrap_or_default());
+            }
+        }
+    }
+}
+
+fn set_file_defaults(files: &mut [DownwardAPIVolumeFile]) {
+    for selector in files.iter_mut().filter_map(|file| file.field_ref.as_mut()) {
+        set_field_defaults(selector);
+    }
+}
+
+fn set_field_defaults(selector: &mut ObjectFieldSelector) {
+    selector.api_version.get_or_insert_with(|| "v1".into());
 }
 
 fn set_container_defaults(container: &mut Container) {
@@ -137,6 +179,12 @@ fn set_container_defaults(container: &mut Container) {
     container.termination_message_policy.get_or_insert_with(|| "File".into());
     for port in container.ports.iter_mut().flatten() {
         port.protocol.get_or_insert_with(|| "TCP".into());
+    }
+    for variable in container.env.iter_mut().flatten() {
+        let source = variable.value_from.as_mut();
+        if let Some(selector) = source.and_then(|source| source.field_ref.as_mut()) {
+            set_field_defaults(selector);
+        }
     }
     container.resources.get_or_insert_with(Default::default);
 }
@@ -194,6 +242,41 @@ mod tests {
                             "terminationGracePeriodSeconds": 30}}}
             })
         );
+    }
+
+    #[test]
+    fn references_volumes_and_policies_get_what_kubernetes_gives_them() {
+        let mut job = job(json!({
+            "podFailurePolicy": {"rules": [
+                {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget"}]}]},
+            "template": {"spec": {
+                "initContainers": [{"name": "i", "image": "x:1", "env": [
+                    {"name": "A", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}]}],
+                "containers": [],
+                "volumes": [{"name": "a", "configMap": {"name": "m"}},
+                    {"name": "b", "secret": {"secretName": "s"}},
+                    {"name": "c", "downwardAPI": {"items": [
+                        {"path": "p", "fieldRef": {"fieldPath": "metadata.labels"}}]}},
+                    {"name": "d", "projected": {"sources": [{"downwardAPI": {"items": [
+                        {"path": "p", "fieldRef": {"fieldPath": "metadata.uid"}}]}}]}}]
+            }}
+        }));
+        set_defaults(&mut job);
+        let job = to_value(&job).expect("json");
+        let at = |pointer: &str| job.pointer(pointer).cloned().unwrap_or_default();
+        assert_eq!(at("/spec/podReplacementPolicy"), json!("Failed"));
+        let pattern = "/spec/podFailurePolicy/rules/0/onPodConditions/0/status";
+        assert_eq!(at(pattern), json!("True"));
+        let pod = "/spec/template/spec";
+        let variable = format!("{pod}/initContainers/0/env/0/valueFrom/fieldRef/apiVersion");
+        assert_eq!(at(&variable), json!("v1"));
+        for volume in ["0/configMap", "1/secret", "2/downwardAPI", "3/projected"] {
+            assert_eq!(at(&format!("{pod}/volumes/{volume}/defaultMode")), json!(420), "{volume}");
+        }
+        for items in ["2/downwardAPI", "3/projected/sources/0/downwardAPI"] {
+            let version = format!("{pod}/volumes/{items}/items/0/fieldRef/apiVersion");
+            assert_eq!(at(&version), json!("v1"), "{items}");
+        }
     }
 
     #[test]

@@ -134,7 +134,7 @@ pub fn version(version: &str) -> Value {
 fn subresources(resource: Resource) -> &'static [(&'static str, &'static [&'static str])] {
     match resource {
         Resource::Jobs => &[("status", &["get"])],
-        Resource::Pods => &[("log", &["get"])],
+        Resource::Pods => &[("eviction", &["create"]), ("log", &["get"])],
         _ => &[],
     }
 }

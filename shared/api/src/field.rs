@@ -107,6 +107,16 @@ impl FieldError {
         Self::new(path, FieldErrorKind::TooLong, None, detail)
     }
 
+    pub fn too_many(path: impl Into<String>, count: usize, most: usize) -> Self {
+        let detail = format!("must have at most {most} items");
+        Self::new(path, FieldErrorKind::TooMany, Some(count.into()), detail)
+    }
+
+    /// An error of a whole object, which the text doesn't show.
+    pub fn invalid_object(path: impl Into<String>, detail: impl Into<String>) -> Self {
+        Self::new(path, FieldErrorKind::Invalid, None, detail)
+    }
+
     pub fn duplicate(path: impl Into<String>, value: impl Into<Value>) -> Self {
         Self::new(path, FieldErrorKind::Duplicate, Some(value.into()), "")
     }

@@ -34,12 +34,13 @@ pub mod table;
 pub mod update;
 pub mod validate;
 
-mod pod_name;
+mod indexes;
 mod pod_row;
 mod pod_status;
 #[cfg(test)]
 mod pod_tests;
 mod rows;
+mod rules;
 mod selectable;
 mod strategic;
 mod support;
@@ -48,10 +49,19 @@ mod table_tests;
 #[cfg(test)]
 mod testing;
 mod time;
+mod validate_container;
+mod validate_env;
 mod validate_metadata;
 mod validate_pod;
 #[cfg(test)]
+mod validate_pod_tests;
+mod validate_policies;
+#[cfg(test)]
+mod validate_policies_tests;
+mod validate_security;
+#[cfg(test)]
 mod validate_tests;
+mod validate_volume;
 
 pub use errors::ApiError;
 pub use field::{FieldError, FieldErrorKind, Warning};

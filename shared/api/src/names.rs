@@ -20,6 +20,10 @@ const LABEL_VALUE: &str = "a valid label must be an empty string or consist of a
     'MyValue',  or 'my_value',  or '12345', regex used for validation is \
     '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')";
 
+const CONFIG_MAP_KEY: &str = "a valid config key must consist of alphanumeric characters, '-', '_' or \
+    '.' (e.g. 'key.name',  or 'KEY_NAME',  or 'key-name', regex used for validation is \
+    '[-._a-zA-Z0-9]+')";
+
 /// A DNS label: container names, hostnames, namespaces.
 pub fn dns1123_label(text: &str) -> Option<String> {
     if text.len() > 63 {
@@ -87,6 +91,22 @@ pub fn env_name(text: &str) -> Option<String> {
     })
 }
 
+/// A key of a ConfigMap or a Secret.
+pub fn config_map_key(text: &str) -> Option<String> {
+    if text.len() > 253 {
+        return Some(too_long(253));
+    }
+    let inner = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
+    if text.is_empty() || !text.bytes().all(inner) {
+        return Some(CONFIG_MAP_KEY.to_owned());
+    }
+    match text {
+        "." => Some("must not be '.'".into()),
+        ".." => Some("must not be '..'".into()),
+        _ => text.starts_with("..").then(|| "must not start with '..'".into()),
+    }
+}
+
 fn too_long(most: usize) -> String {
     format!("must be no more than {most} bytes")
 }
@@ -139,5 +159,14 @@ mod tests {
         assert_eq!(env_name("A.b-c"), None);
         assert!(env_name("A=B").is_some());
         assert!(env_name("").is_some());
+    }
+
+    #[test]
+    fn keys_are_judged_as_kubernetes_judges_them() {
+        assert_eq!(config_map_key("a.b_C-1"), None);
+        assert_eq!(config_map_key(".a"), None);
+        for wrong in ["", ".", "..", "..a", "a/b", "a b", "é"] {
+            assert!(config_map_key(wrong).is_some(), "{wrong}");
+        }
     }
 }

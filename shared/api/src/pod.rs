@@ -5,20 +5,21 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{EnvVar, EnvVarSource, ObjectFieldSelector, Pod, PodSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
-use longshore_job::{Attempt, CompletionMode, Index, Live, Millis, Phase};
+use longshore_job::{Attempt, CompletionMode, Index, Live, Millis, Phase, name_prefix, pod_name};
+use uuid::Uuid;
 
-use crate::pod_name::prefix;
 use crate::pod_status::pod_status;
 use crate::spec::completion_mode;
 use crate::time::{millis, time};
-
-pub(crate) use crate::pod_name::name_suffix;
-pub use crate::pod_name::{parse_pod_name, pod_name, pod_uid};
 
 /// On the Pods of Indexed Jobs, both as a label and as an annotation.
 pub const INDEX_LABEL: &str = "batch.kubernetes.io/job-completion-index";
 /// Which try at its index a Pod is, counted from 1.
 pub const ATTEMPT_ANNOTATION: &str = "longshore.dev/attempt";
+/// How often the Pod's index had failed before it, in failures that counted and in ones that a
+/// podFailurePolicy ignored; on the Pods of Jobs with `backoffLimitPerIndex`.
+pub const FAILURES_ANNOTATION: &str = "batch.kubernetes.io/job-index-failure-count";
+pub const IGNORED_ANNOTATION: &str = "batch.kubernetes.io/job-index-ignored-failure-count";
 /// On Pods that no real container runtime ran.
 pub const RUNTIME_ANNOTATION: &str = "longshore.dev/runtime";
 /// The variable that tells a container of an Indexed Job its index.
@@ -88,17 +89,27 @@ pub fn render_pod(job: &Job, index: Index, view: &AttemptView<'_>) -> Pod {
         annotations.insert(INDEX_LABEL.to_owned(), index.to_string());
     }
     annotations.insert(ATTEMPT_ANNOTATION.to_owned(), view.attempt.number.to_string());
+    if job.spec.as_ref().is_some_and(|spec| spec.backoff_limit_per_index.is_some()) {
+        let (counted, ignored) = (view.attempt.index_failures, view.attempt.index_ignored);
+        annotations.insert(FAILURES_ANNOTATION.to_owned(), counted.to_string());
+        if ignored > 0 {
+            annotations.insert(IGNORED_ANNOTATION.to_owned(), ignored.to_string());
+        }
+    }
     if view.runtime == NULL_RUNTIME {
         annotations.insert(RUNTIME_ANNOTATION.to_owned(), NULL_RUNTIME.to_owned());
     }
 
-    let deletion = view.stop.map(|grace| {
+    let ending = view.state != AttemptState::Finished && view.attempt.deleted.is_some();
+    let own_grace = template.spec.as_ref().and_then(|pod| pod.termination_grace_period_seconds);
+    let own_grace = u32::try_from(own_grace.unwrap_or(30)).unwrap_or(0);
+    let deletion = view.stop.or(ending.then_some(own_grace)).map(|grace| {
         let end = told_to_stop(job, view.attempt) + Millis::from(grace) * 1_000;
         (time(end), i64::from(grace))
     });
     let metadata = ObjectMeta {
         name: Some(name.clone()),
-        generate_name: Some(prefix(job_name, mode, index)),
+        generate_name: Some(name_prefix(job_name, mode, index)),
         namespace: job.metadata.namespace.clone(),
         uid: Some(pod_uid(job_uid, index, view.attempt.number)),
         creation_timestamp: Some(time(view.attempt.created)),
@@ -119,6 +130,12 @@ pub fn render_pod(job: &Job, index: Index, view: &AttemptView<'_>) -> Pod {
     let spec = pod_spec(template.spec.unwrap_or_default(), job_name, &name, mode, index, view);
     let status = pod_status(&metadata, &spec, view);
     Pod { metadata, spec: Some(spec), status: Some(status) }
+}
+
+/// The uid of an attempt's Pod: always the same for the same attempt.
+pub fn pod_uid(uid: &str, index: Index, attempt: u32) -> String {
+    let name = format!("{uid}/{index}.{attempt}");
+    Uuid::new_v5(&Uuid::NAMESPACE_OID, name.as_bytes()).to_string()
 }
 
 /// The hostname of an attempt's container: `<job>-<index>` for Indexed Jobs, else the Pod's name,
@@ -185,8 +202,12 @@ fn index_env() -> EnvVar {
     }
 }
 
-/// When the attempt was told to stop: with the Job's deletion, or with the condition that ended it.
+/// When the attempt was told to stop: with its own deletion, with the Job's, or with the condition that
+/// ended the Job.
 fn told_to_stop(job: &Job, attempt: &Attempt) -> Millis {
+    if let Some(deleted) = attempt.deleted {
+        return deleted;
+    }
     let conditions = job.status.iter().flat_map(|status| status.conditions.iter().flatten());
     let ended = conditions
         .filter(|condition| {

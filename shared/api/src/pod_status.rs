@@ -10,6 +10,10 @@ use longshore_job::{Attempt, Millis, Outcome};
 use crate::pod::{AttemptState, AttemptView, NULL_RUNTIME};
 use crate::time::time;
 
+/// Kubernetes' reason and message for the condition of an evicted Pod.
+const EVICTED: &str = "EvictionByEvictionAPI";
+const EVICTING: &str = "Eviction API: evicting";
+
 /// The status of the Pod with this metadata and specification.
 pub(crate) fn pod_status(
     metadata: &ObjectMeta,
@@ -50,6 +54,8 @@ impl Shown {
         if view.state == AttemptState::Finished {
             let phase = match &attempt.outcome {
                 Some(outcome) if outcome.is_success() => "Succeeded",
+                // As Kubernetes takes a Pod that was deleted and exits with 0.
+                Some(Outcome::Stopped { code: Some(0) }) if is_deleted(attempt) => "Succeeded",
                 _ => "Failed",
             };
             let state = ended(attempt, attempt.started, view);
@@ -120,8 +126,14 @@ fn ended(attempt: &Attempt, started: Option<Millis>, view: &AttemptView<'_>) -> 
         Some(Outcome::Stopped { code: Some(code) }) => {
             (*code, if *code == 0 { "Completed" } else { "Error" }, "")
         }
+        Some(Outcome::PodFailed { code: Some(code), .. }) => (*code, "Error", ""),
         // As the kubelet says it of a container whose end, or beginning, it has not seen.
-        Some(Outcome::Disrupted { .. } | Outcome::Stopped { code: None }) | None => (
+        Some(
+            Outcome::Disrupted { .. }
+            | Outcome::Stopped { code: None }
+            | Outcome::PodFailed { code: None, .. },
+        )
+        | None => (
             137,
             "ContainerStatusUnknown",
             "The container could not be located when the pod was terminated",
@@ -160,16 +172,27 @@ fn crash_loop(metadata: &ObjectMeta, spec: &PodSpec) -> String {
     format!("back-off restarting failed container={container} pod={pod}_{namespace}({uid})")
 }
 
+/// Whether a client deleted its Pod, other than by an eviction.
+fn is_deleted(attempt: &Attempt) -> bool {
+    attempt.deleted.is_some() && !attempt.evicted
+}
+
 /// Why the Pod as a whole ended, where that isn't told by its container.
 fn pod_reason(view: &AttemptView<'_>) -> (Option<String>, Option<String>) {
     if view.state != AttemptState::Finished {
         return (None, None);
     }
     match &view.attempt.outcome {
-        Some(Outcome::Disrupted { reason, message, .. }) => {
+        Some(
+            Outcome::Disrupted { reason, message, .. } | Outcome::PodFailed { reason, message, .. },
+        ) => {
             let message = Some(message.clone()).filter(|message| !message.is_empty());
             (Some(reason.clone()), message)
         }
+        Some(Outcome::Stopped { .. }) if view.attempt.evicted => {
+            (Some("Evicted".into()), Some(EVICTING.into()))
+        }
+        Some(Outcome::Stopped { .. }) if is_deleted(view.attempt) => (None, None),
         Some(Outcome::Stopped { .. }) => (
             Some("Stopped".into()),
             Some("The Job was suspended, deleted or ended, or needs no more Pods".into()),
@@ -193,7 +216,10 @@ fn conditions(view: &AttemptView<'_>, shown: &Shown) -> Vec<PodCondition> {
     let attempt = view.attempt;
     let claimed = attempt.claimed.unwrap_or(attempt.created);
     let mut conditions = Vec::new();
-    if view.state == AttemptState::Finished
+    if attempt.evicted {
+        let at = attempt.deleted.unwrap_or(claimed);
+        conditions.push(condition("DisruptionTarget", true, at, EVICTED, EVICTING));
+    } else if view.state == AttemptState::Finished
         && let Some(Outcome::Disrupted { reason, message, .. }) = &attempt.outcome
     {
         let at = attempt.finished.unwrap_or(claimed);

@@ -1,11 +1,11 @@
 //! Attempts as Pods, as a client gets them.
 
 use k8s_openapi::api::batch::v1::Job;
-use longshore_job::{Attempt, Live, Outcome};
+use longshore_job::CompletionMode::Indexed;
+use longshore_job::{Attempt, Live, Outcome, pod_name};
 use serde_json::{Value, from_value, json, to_value};
 
-use crate::pod::{AttemptState, AttemptView, hostname, pod_name, pod_uid, render_pod};
-use longshore_job::CompletionMode::Indexed;
+use crate::pod::{AttemptState, AttemptView, hostname, pod_uid, render_pod};
 
 const START: u64 = 1_700_000_000_000;
 
@@ -151,4 +151,46 @@ fn a_pod_told_to_stop_has_a_deletion_time() {
     assert_eq!(pod["metadata"]["deletionTimestamp"], "2023-11-14T22:14:00Z");
     assert_eq!(pod["metadata"]["deletionGracePeriodSeconds"], 30);
     assert_eq!(pod["spec"]["containers"][0]["env"].as_array().map(Vec::len), Some(1));
+}
+
+#[test]
+fn a_deleted_pod_shows_it_at_once_and_ends_by_its_exit_code() {
+    let mut live: Live = from_value(
+        json!({"n": 1, "s": "C", "c": START, "k": START, "b": START, "w": "x", "del": START}),
+    )
+    .expect("a record");
+    let view = AttemptView::of_live(&live, "docker").expect("a Pod");
+    let pod = to_value(render_pod(&job("Indexed"), 0, &view)).expect("json");
+    assert_eq!(pod["metadata"]["deletionTimestamp"], "2023-11-14T22:13:50Z");
+    assert_eq!(pod["metadata"]["deletionGracePeriodSeconds"], 30);
+
+    for (code, phase) in [(0, "Succeeded"), (143, "Failed")] {
+        live.attempt.outcome = Some(Outcome::Stopped { code: Some(code) });
+        let view = AttemptView::finished(&live.attempt, "docker");
+        let pod = to_value(render_pod(&job("Indexed"), 0, &view)).expect("json");
+        assert_eq!(pod["status"]["phase"], phase);
+        assert_eq!(pod["status"]["reason"], Value::Null);
+        assert_eq!(pod["metadata"]["deletionTimestamp"], Value::Null);
+    }
+    live.attempt.evicted = true;
+    let view = AttemptView::finished(&live.attempt, "docker");
+    let pod = to_value(render_pod(&job("Indexed"), 0, &view)).expect("json");
+    assert_eq!(pod["status"]["phase"], "Failed");
+    assert_eq!(condition(&pod, "DisruptionTarget")["reason"], "EvictionByEvictionAPI");
+}
+
+#[test]
+fn the_failures_of_an_index_are_told_where_they_are_limited() {
+    let live: Live =
+        from_value(json!({"n": 3, "s": "O", "c": START, "fc": 1, "ic": 1})).expect("a record");
+    let view = AttemptView::of_live(&live, "docker").expect("a Pod");
+    let annotations = |job: &Job| {
+        to_value(render_pod(job, 0, &view)).expect("json")["metadata"]["annotations"].clone()
+    };
+    let mut job = job("Indexed");
+    let key = "batch.kubernetes.io/job-index-failure-count";
+    assert_eq!(annotations(&job)[key], Value::Null);
+    job.spec.as_mut().expect("spec").backoff_limit_per_index = Some(4);
+    assert_eq!(annotations(&job)[key], "1");
+    assert_eq!(annotations(&job)["batch.kubernetes.io/job-index-ignored-failure-count"], "1");
 }

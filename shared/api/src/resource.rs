@@ -112,7 +112,8 @@ impl Resource {
                 &["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"]
             }
             Self::Nodes => &["get", "list", "patch", "update", "watch"],
-            Self::Pods | Self::Events | Self::Namespaces => &["get", "list", "watch"],
+            Self::Pods => &["delete", "get", "list", "watch"],
+            Self::Events | Self::Namespaces => &["get", "list", "watch"],
         }
     }
 

@@ -1,9 +1,14 @@
 //! What the rules need to know of a Job, read from its stored object.
 
-use k8s_openapi::api::batch::v1::Job;
-use longshore_job::{Backoff, CompletionMode, Millis, RestartPolicy, Spec};
+use k8s_openapi::api::batch::v1::{Job, JobSpec, PodFailurePolicyRule};
+use longshore_job::{
+    Backoff, CompletionMode, ConditionPattern, FailureAction, FailurePattern, FailureRule,
+    Identity, Millis, RestartPolicy, Spec, SuccessRule,
+};
 
 use crate::human::parse_duration;
+use crate::indexes::index_set;
+use crate::validate::MANAGED_BY;
 
 /// Job annotations of Longshore; their values are durations such as `1s`, `500ms`, `10m`.
 pub const BACKOFF_BASE: &str = "longshore.dev/backoff-base";
@@ -28,13 +33,33 @@ pub struct ClusterDefaults {
 /// The rules' view of a stored Job, whose defaults were filled in and which passed validation.
 pub fn job_spec(job: &Job, defaults: &ClusterDefaults) -> Spec {
     let spec = job.spec.clone().unwrap_or_default();
+    let (failure_policy, success_policy) = (failure_policy(&spec), success_policy(&spec));
     let pod = spec.template.spec.unwrap_or_default();
     let seconds = |seconds: i64| u64::try_from(seconds).unwrap_or(0).saturating_mul(1_000);
+    let metadata = &job.metadata;
+    let identity = Identity {
+        namespace: metadata.namespace.clone().unwrap_or_default(),
+        name: metadata.name.clone().unwrap_or_default(),
+        uid: metadata.uid.clone().unwrap_or_default(),
+    };
     Spec {
+        identity,
         mode: completion_mode(job),
         parallelism: count(spec.parallelism.unwrap_or(1)),
         completions: spec.completions.map(count),
         backoff_limit: count(spec.backoff_limit.unwrap_or(6)),
+        backoff_limit_per_index: spec.backoff_limit_per_index.map(count),
+        max_failed_indexes: spec.max_failed_indexes.map(count),
+        failure_policy,
+        success_policy,
+        containers: pod
+            .init_containers
+            .iter()
+            .flatten()
+            .chain(&pod.containers)
+            .map(|container| container.name.clone())
+            .collect(),
+        managed_elsewhere: spec.managed_by.is_some_and(|managed_by| managed_by != MANAGED_BY),
         restart_policy: match pod.restart_policy.as_deref() {
             Some("OnFailure") => RestartPolicy::OnFailure,
             _ => RestartPolicy::Never,
@@ -62,6 +87,45 @@ pub fn completion_mode(job: &Job) -> CompletionMode {
         Some("Indexed") => CompletionMode::Indexed,
         _ => CompletionMode::NonIndexed,
     }
+}
+
+fn failure_policy(spec: &JobSpec) -> Vec<FailureRule> {
+    spec.pod_failure_policy.iter().flat_map(|policy| &policy.rules).map(failure_rule).collect()
+}
+
+fn failure_rule(rule: &PodFailurePolicyRule) -> FailureRule {
+    let action = match rule.action.as_str() {
+        "FailJob" => FailureAction::FailJob,
+        "FailIndex" => FailureAction::FailIndex,
+        "Ignore" => FailureAction::Ignore,
+        _ => FailureAction::Count,
+    };
+    let on = match &rule.on_exit_codes {
+        Some(codes) => FailurePattern::ExitCodes {
+            container: codes.container_name.clone(),
+            within: codes.operator == "In",
+            values: codes.values.clone(),
+        },
+        None => {
+            let patterns = rule.on_pod_conditions.iter().flatten();
+            let pattern = patterns.map(|pattern| ConditionPattern {
+                kind: pattern.type_.clone(),
+                status: pattern.status.clone(),
+            });
+            FailurePattern::Conditions(pattern.collect())
+        }
+    };
+    FailureRule { action, on }
+}
+
+fn success_policy(spec: &JobSpec) -> Vec<SuccessRule> {
+    let completions = spec.completions.unwrap_or(0);
+    let rules = spec.success_policy.iter().flat_map(|policy| &policy.rules);
+    let rule = rules.map(|rule| SuccessRule {
+        indexes: rule.succeeded_indexes.as_deref().map(|text| index_set(text, completions)),
+        count: rule.succeeded_count.map(count),
+    });
+    rule.collect()
 }
 
 fn backoff(job: &Job, default: Backoff) -> Backoff {
@@ -110,10 +174,17 @@ mod tests {
         assert_eq!(
             spec,
             Spec {
+                identity: Identity::default(),
                 mode: CompletionMode::Indexed,
                 parallelism: 2,
                 completions: Some(5),
                 backoff_limit: 3,
+                backoff_limit_per_index: None,
+                max_failed_indexes: None,
+                failure_policy: Vec::new(),
+                success_policy: Vec::new(),
+                containers: Vec::new(),
+                managed_elsewhere: false,
                 restart_policy: RestartPolicy::OnFailure,
                 suspend: false,
                 active_deadline: Some(60_000),
@@ -126,6 +197,54 @@ mod tests {
         );
         assert_eq!(lease(&job, 15_000), 60_000);
         assert_eq!(lease(&Job::default(), 15_000), 15_000);
+    }
+
+    #[test]
+    fn the_rules_get_the_policies_of_the_job() {
+        let job: Job = from_value(json!({"spec": {
+            "completionMode": "Indexed", "completions": 5, "backoffLimitPerIndex": 1,
+            "maxFailedIndexes": 2, "managedBy": "x.io/y",
+            "podFailurePolicy": {"rules": [
+                {"action": "FailJob", "onExitCodes": {"containerName": "a", "operator": "NotIn",
+                    "values": [1, 2]}},
+                {"action": "Ignore", "onPodConditions": [
+                    {"type": "DisruptionTarget", "status": "True"}]}]},
+            "successPolicy": {"rules": [{"succeededIndexes": "1-2,4"}, {"succeededCount": 3}]},
+            "template": {"spec": {"initContainers": [{"name": "i"}],
+                "containers": [{"name": "a"}, {"name": "b"}]}}
+        }}))
+        .expect("a Job");
+        let spec = job_spec(&job, &defaults());
+        assert_eq!((spec.backoff_limit_per_index, spec.max_failed_indexes), (Some(1), Some(2)));
+        assert!(spec.managed_elsewhere);
+        assert_eq!(spec.containers, ["i", "a", "b"]);
+        assert_eq!(
+            spec.failure_policy,
+            [
+                FailureRule {
+                    action: FailureAction::FailJob,
+                    on: FailurePattern::ExitCodes {
+                        container: Some("a".into()),
+                        within: false,
+                        values: vec![1, 2],
+                    },
+                },
+                FailureRule {
+                    action: FailureAction::Ignore,
+                    on: FailurePattern::Conditions(vec![ConditionPattern {
+                        kind: "DisruptionTarget".into(),
+                        status: "True".into(),
+                    }]),
+                },
+            ]
+        );
+        assert_eq!(
+            spec.success_policy,
+            [
+                SuccessRule { indexes: Some([1, 2, 4].into_iter().collect()), count: None },
+                SuccessRule { indexes: None, count: Some(3) },
+            ]
+        );
     }
 
     #[test]

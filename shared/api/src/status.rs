@@ -5,8 +5,14 @@ use longshore_job::{CompletionMode, Condition, ConditionType, Header, IndexSet, 
 
 use crate::time::time;
 
-/// The status of a Job. `completed` are the indexes that have succeeded.
-pub fn job_status(header: &Header, spec: &Spec, completed: &IndexSet) -> JobStatus {
+/// The status of a Job. `completed` are the indexes that have succeeded, `failed`
+/// those that have failed for good.
+pub fn job_status(
+    header: &Header,
+    spec: &Spec,
+    completed: &IndexSet,
+    failed: &IndexSet,
+) -> JobStatus {
     let started = header.start_time.is_some();
     let indexes = (spec.mode == CompletionMode::Indexed).then(|| completed.to_string());
     let conditions: Vec<JobCondition> = header.conditions.iter().map(condition).collect();
@@ -18,7 +24,8 @@ pub fn job_status(header: &Header, spec: &Spec, completed: &IndexSet) -> JobStat
         ready: Some(count(header.ready)),
         terminating: Some(count(header.terminating)),
         completed_indexes: indexes.filter(|text| !text.is_empty()),
-        failed_indexes: None,
+        // Like Kubernetes, shown even if empty, as soon as indexes can fail.
+        failed_indexes: spec.backoff_limit_per_index.map(|_| failed.to_string()),
         start_time: header.start_time.map(time),
         completion_time: header.completion_time.map(time),
         conditions: Some(conditions).filter(|conditions| !conditions.is_empty()),
@@ -60,15 +67,22 @@ fn count(n: u32) -> i32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use longshore_job::{Backoff, RestartPolicy};
+    use longshore_job::{Backoff, Identity, RestartPolicy};
     use serde_json::{json, to_value};
 
     fn spec(mode: CompletionMode) -> Spec {
         Spec {
+            identity: Identity::default(),
             mode,
             parallelism: 2,
             completions: Some(3),
             backoff_limit: 6,
+            backoff_limit_per_index: None,
+            max_failed_indexes: None,
+            failure_policy: Vec::new(),
+            success_policy: Vec::new(),
+            containers: Vec::new(),
+            managed_elsewhere: false,
             restart_policy: RestartPolicy::Never,
             suspend: false,
             active_deadline: None,
@@ -98,7 +112,8 @@ mod tests {
         };
         let mut completed = IndexSet::default();
         completed.insert(1);
-        let status = job_status(&header, &spec(CompletionMode::Indexed), &completed);
+        let status =
+            job_status(&header, &spec(CompletionMode::Indexed), &completed, &IndexSet::new());
         assert_eq!(
             to_value(status).expect("json"),
             json!({
@@ -113,10 +128,27 @@ mod tests {
     }
 
     #[test]
+    fn failed_indexes_are_shown_as_soon_as_indexes_can_fail() {
+        let mut spec = spec(CompletionMode::Indexed);
+        spec.backoff_limit_per_index = Some(0);
+        let (header, completed) = (Header::default(), IndexSet::new());
+        let status = job_status(&header, &spec, &completed, &IndexSet::new());
+        assert_eq!(status.failed_indexes.as_deref(), Some(""));
+        let failed = [0, 1, 2].into_iter().collect();
+        let status = job_status(&header, &spec, &completed, &failed);
+        assert_eq!(status.failed_indexes.as_deref(), Some("0-2"));
+    }
+
+    #[test]
     fn indexes_are_shown_for_indexed_jobs_only() {
         let mut completed = IndexSet::default();
         completed.insert(0);
-        let status = job_status(&Header::default(), &spec(CompletionMode::NonIndexed), &completed);
+        let status = job_status(
+            &Header::default(),
+            &spec(CompletionMode::NonIndexed),
+            &completed,
+            &IndexSet::new(),
+        );
         assert_eq!(status.completed_indexes, None);
     }
 }

@@ -1,7 +1,56 @@
-//! Arbitrary JSON for the property tests, rich in what Jobs and patches are made of.
+//! Jobs for the tests: valid ones but for one place, and arbitrary JSON for the property tests, rich in
+//! what Jobs and patches are made of.
 
+use k8s_openapi::api::batch::v1::Job;
 use proptest::prelude::*;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value, from_value, json};
+
+use crate::defaults::{prepare_create, set_defaults};
+use crate::field::FieldError;
+use crate::validate::validate;
+
+/// A new Job as it is validated.
+pub(crate) fn prepared(value: Value) -> Job {
+    let mut job: Job = from_value(value).expect("a Job");
+    set_defaults(&mut job);
+    prepare_create(&mut job, "default", "u-1", 1_000);
+    job
+}
+
+/// The texts of all errors of a Job.
+pub(crate) fn errors(value: Value) -> Vec<String> {
+    validate(&prepared(value)).iter().map(FieldError::to_string).collect()
+}
+
+/// A valid Job with one thing changed: the value at a pointer, `null` to remove it.
+pub(crate) fn with(pointer: &str, value: Value) -> Value {
+    let mut job = json!({
+        "apiVersion": "batch/v1", "kind": "Job",
+        "metadata": {"name": "a", "annotations": {}, "labels": {}},
+        "spec": {
+            "completionMode": "Indexed", "completions": 3, "parallelism": 2,
+            "template": {"metadata": {"labels": {}}, "spec": {
+                "restartPolicy": "Never",
+                "containers": [{"name": "c", "image": "i:1", "resources": {"limits": {}},
+                    "volumeMounts": [{"name": "v", "mountPath": "/data"}]}],
+                "volumes": [{"name": "v", "emptyDir": {}}]
+            }}
+        }
+    });
+    let (parent, key) = pointer.rsplit_once('/').expect("a pointer");
+    let key = key.replace("~1", "/");
+    match job.pointer_mut(parent).expect("the parent") {
+        Value::Array(items) => items.push(value),
+        Value::Object(fields) if value.is_null() => {
+            fields.shift_remove(&key);
+        }
+        parent => parent[key] = value,
+    }
+    job
+}
+
+pub(crate) const POD: &str = "/spec/template/spec";
+pub(crate) const CONTAINER: &str = "/spec/template/spec/containers/0";
 
 /// Any JSON, in which the keys of Jobs and the words of patches are frequent.
 pub(crate) fn any_json() -> impl Strategy<Value = Value> {

@@ -230,6 +230,7 @@ mod tests {
                 spec.active_deadline_seconds = Some(9);
                 spec.ttl_seconds_after_finished = Some(3);
                 spec.pod_replacement_policy = Some("Failed".into());
+                spec.max_failed_indexes = Some(2);
             }),
             none
         );
@@ -252,6 +253,29 @@ mod tests {
             ["spec.template: Invalid value: field is immutable \
               (spec.template.spec.containers[0].image differs)"]
         );
+    }
+
+    #[test]
+    fn the_policies_are_fixed() {
+        let errors = errors(&indexed(), |spec| {
+            spec.backoff_limit_per_index = Some(1);
+            spec.managed_by = Some("x.io/y".into());
+            spec.pod_failure_policy = Some(Default::default());
+            spec.success_policy = Some(Default::default());
+            spec.completion_mode = Some("NonIndexed".into());
+        });
+        let fields: Vec<&str> = errors.iter().filter_map(|text| text.split(':').next()).collect();
+        assert_eq!(
+            fields,
+            [
+                "spec.completionMode",
+                "spec.podFailurePolicy",
+                "spec.backoffLimitPerIndex",
+                "spec.managedBy",
+                "spec.successPolicy"
+            ]
+        );
+        assert!(errors.iter().all(|text| text.contains("field is immutable")), "{errors:?}");
     }
 
     #[test]

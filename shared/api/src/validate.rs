@@ -11,13 +11,16 @@ use crate::defaults::{
 };
 use crate::field::{FieldError, Warning};
 use crate::names;
+use crate::rules::{not_negative, one_of};
 use crate::selector::LabelSelector;
 use crate::spec::ALLOW_OVERLAP;
 use crate::support;
 use crate::validate_metadata::{labels, metadata};
-use crate::validate_pod::pod;
+use crate::validate_pod::{pod, pod_warnings};
+use crate::validate_policies::{failure_policy, managed_by, success_policy};
 
-/// The controller that runs Jobs; the only value that `spec.managedBy` may have.
+/// The value of `spec.managedBy` by which a Job is run here; one that names another controller is
+/// left to that one.
 pub const MANAGED_BY: &str = "kubernetes.io/job-controller";
 
 /// All errors of a Job, in the order of its fields. It must have its defaults, and its metadata from
@@ -31,7 +34,11 @@ pub fn validate(job: &Job) -> Vec<FieldError> {
         return errors;
     };
     counts(job, spec, &mut errors);
+    failed_indexes(spec, &mut errors);
+    managed_by(spec, &mut errors);
     words(spec, &mut errors);
+    failure_policy(spec, &mut errors);
+    success_policy(spec, &mut errors);
     selector(job, spec, &mut errors);
     template(spec, &mut errors);
     errors.extend(support::check(&as_json(spec)).0);
@@ -42,6 +49,14 @@ pub fn validate(job: &Job) -> Vec<FieldError> {
 pub fn warnings(job: &Job) -> Vec<Warning> {
     let Some(spec) = &job.spec else { return Vec::new() };
     let mut warnings = support::check(&as_json(spec)).1;
+    if let Some(pod) = &spec.template.spec {
+        pod_warnings("spec.template.spec", pod, &mut warnings);
+    }
+    if let Some(other) = spec.managed_by.as_deref().filter(|managed_by| *managed_by != MANAGED_BY) {
+        warnings.push(Warning(format!(
+            "spec.managedBy leaves the Job to the controller {other}: it is not run here"
+        )));
+    }
     let owners = job.metadata.owner_references.as_ref().is_some_and(|owners| !owners.is_empty());
     if owners {
         warnings.push(Warning(
@@ -51,7 +66,7 @@ pub fn warnings(job: &Job) -> Vec<Warning> {
     for (annotation, value) in job.metadata.annotations.iter().flatten() {
         if annotation == ALLOW_OVERLAP && value == "true" {
             warnings.push(Warning(format!(
-                "metadata.annotations[{ALLOW_OVERLAP}] has no effect yet: a new Pod of an index \
+                "metadata.annotations[{ALLOW_OVERLAP}] has no effect: a new Pod of an index \
                  waits until the old one has ended"
             )));
         } else if annotation.starts_with("longshore.dev/") && !is_known(annotation) {
@@ -107,35 +122,83 @@ fn counts(job: &Job, spec: &JobSpec, errors: &mut Vec<FieldError>) {
     }
 }
 
-pub(crate) fn not_negative(path: &str, value: Option<i64>, errors: &mut Vec<FieldError>) {
-    if let Some(value) = value.filter(|value| *value < 0) {
-        errors.push(FieldError::invalid(path, value, "must be greater than or equal to 0"));
-    }
-}
+/// As many indexes as may fail, and as many completions as bound the other figures less tightly.
+const MAX_FAILED_INDEXES: i32 = 100_000;
+const MANY_COMPLETIONS: i32 = 100_000;
+/// The parallelism and the failed indexes of Jobs with more completions than that.
+const MAX_WITH_MANY_COMPLETIONS: i32 = 10_000;
 
-/// Reports a word that isn't one of those allowed.
-pub(crate) fn one_of(
-    path: &str,
-    value: Option<&str>,
-    allowed: &[&str],
-    errors: &mut Vec<FieldError>,
-) {
-    if let Some(value) = value.filter(|value| !allowed.contains(value)) {
-        errors.push(FieldError::not_supported(path, value, allowed));
+/// `backoffLimitPerIndex` and `maxFailedIndexes`.
+fn failed_indexes(spec: &JobSpec, errors: &mut Vec<FieldError>) {
+    let (per_index, most) = (spec.backoff_limit_per_index, spec.max_failed_indexes);
+    if most.is_some() && per_index.is_none() {
+        let text = "when maxFailedIndexes is specified";
+        errors.push(FieldError::required("spec.backoffLimitPerIndex", text));
+    }
+    if spec.completion_mode.as_deref() != Some("Indexed") {
+        for (field, value) in
+            [("spec.backoffLimitPerIndex", per_index), ("spec.maxFailedIndexes", most)]
+        {
+            if let Some(value) = value {
+                let text = "requires indexed completion mode";
+                errors.push(FieldError::invalid(field, value, text));
+            }
+        }
+        return;
+    }
+    let completions = spec.completions.unwrap_or(0);
+    if let Some(most) = most {
+        let path = "spec.maxFailedIndexes";
+        if spec.completions.is_some() && most > completions {
+            let text = "must be less than or equal to completions";
+            errors.push(FieldError::invalid(path, most, text));
+        }
+        if most > MAX_FAILED_INDEXES {
+            let text = format!("must be less than or equal to {MAX_FAILED_INDEXES}");
+            errors.push(FieldError::invalid(path, most, text));
+        }
+    }
+    if completions <= MANY_COMPLETIONS || per_index.is_none() {
+        return;
+    }
+    if most.is_none() {
+        let text = format!("must be specified when completions is above {MANY_COMPLETIONS}");
+        errors.push(FieldError::required("spec.maxFailedIndexes", text));
+    }
+    for (field, value) in [("spec.parallelism", spec.parallelism), ("spec.maxFailedIndexes", most)]
+    {
+        if let Some(value) = value.filter(|value| *value > MAX_WITH_MANY_COMPLETIONS) {
+            let text = format!(
+                "must be less than or equal to {MAX_WITH_MANY_COMPLETIONS} when completions are \
+                 above {MANY_COMPLETIONS} and used with backoff limit per index"
+            );
+            errors.push(FieldError::invalid(field, value, text));
+        }
     }
 }
 
 fn words(spec: &JobSpec, errors: &mut Vec<FieldError>) {
     let modes = ["Indexed", "NonIndexed"];
     one_of("spec.completionMode", spec.completion_mode.as_deref(), &modes, errors);
-    let policies = ["Failed", "TerminatingOrFailed"];
+    // Replacing a Pod before it has failed would forestall the policy's judgement.
+    let policies: &[&str] = match spec.pod_failure_policy {
+        Some(_) => &["Failed"],
+        None => &["Failed", "TerminatingOrFailed"],
+    };
     let policy = spec.pod_replacement_policy.as_deref();
-    one_of("spec.podReplacementPolicy", policy, &policies, errors);
-    if let Some(other) = spec.managed_by.as_deref().filter(|managed_by| *managed_by != MANAGED_BY) {
-        errors.push(FieldError::forbidden(
-            "spec.managedBy",
-            format!("not supported yet other than {MANAGED_BY}: {other:?} would never be run"),
-        ));
+    one_of("spec.podReplacementPolicy", policy, policies, errors);
+    let restart = spec.template.spec.as_ref().and_then(|pod| pod.restart_policy.as_deref());
+    for (field, is_set) in [
+        ("podFailurePolicy", spec.pod_failure_policy.is_some()),
+        ("backoffLimitPerIndex", spec.backoff_limit_per_index.is_some()),
+    ] {
+        if is_set && restart == Some("OnFailure") {
+            errors.push(FieldError::invalid(
+                "spec.template.spec.restartPolicy",
+                "OnFailure",
+                format!("only \"Never\" is supported when {field} is specified"),
+            ));
+        }
     }
 }
 

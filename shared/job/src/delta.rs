@@ -12,6 +12,11 @@ pub struct Delta {
     pub header: bool,
     /// Indexes that have succeeded.
     pub completed: Vec<Index>,
+    /// Indexes that have failed for good (`backoffLimitPerIndex`).
+    pub failed: Vec<Index>,
+    /// `completions` were lowered: of completed and failed indexes those from here on are forgotten,
+    /// before any of this delta's own is stored.
+    pub forgotten: Option<Index>,
     /// Records to store (`Some`) or to remove (`None`).
     ///
     /// Only waiting and newly offered indexes are ever stored this way. The record of an attempt that
@@ -64,7 +69,13 @@ impl Delta {
     /// Adds the changes of a later event of the same Job.
     pub fn merge(&mut self, later: Delta) {
         self.header |= later.header;
+        if let Some(from) = later.forgotten {
+            self.completed.retain(|index| *index < from);
+            self.failed.retain(|index| *index < from);
+            self.forgotten = Some(self.forgotten.map_or(from, |before| before.min(from)));
+        }
         self.completed.extend(later.completed);
+        self.failed.extend(later.failed);
         // A record that is replaced takes what was to be merged into it with it.
         self.restarts.retain(|index, _| !later.live.contains_key(index));
         self.restarts.extend(later.restarts);
@@ -76,6 +87,8 @@ impl Delta {
     pub fn changes_nothing(&self) -> bool {
         !self.header
             && self.completed.is_empty()
+            && self.failed.is_empty()
+            && self.forgotten.is_none()
             && self.live.is_empty()
             && self.restarts.is_empty()
     }

@@ -1,6 +1,6 @@
 //! What can happen to a Job.
 
-use crate::{Index, Outcome, Spec};
+use crate::{Container, Index, Millis, Outcome, Spec};
 
 /// One thing that happened, in the order of the shard's stream.
 ///
@@ -11,7 +11,7 @@ pub enum Event {
     /// The Job was created, or loaded by a new owner: do (again) whatever follows from its state.
     Loaded,
     /// A client changed the specification; the change has been acknowledged.
-    SpecChanged(Spec),
+    SpecChanged(Box<Spec>),
     /// A client deleted the Job.
     DeleteRequested,
     /// A worker claimed an offered attempt.
@@ -21,8 +21,11 @@ pub enum Event {
     /// restartPolicy OnFailure: a container of the attempt failed and waits to be restarted in place.
     /// `restarts` is the number of failures so far, this one included.
     ContainerFailed { index: Index, attempt: u32, restarts: u32, outcome: Outcome },
-    /// The attempt ended.
-    Finished { index: Index, attempt: u32, outcome: Outcome },
+    /// A client deleted or evicted the attempt's Pod, at that time. It is to end within the grace period.
+    PodDeleted { index: Index, attempt: u32, at: Millis, grace_seconds: u32, evicted: bool },
+    /// The attempt ended. `containers` is empty where the Pod has one container only, of which `outcome`
+    /// tells all.
+    Finished { index: Index, attempt: u32, outcome: Outcome, containers: Vec<Container> },
     /// Time passed: [`Job::next_wake`](crate::Job::next_wake) has come.
     Tick,
 }

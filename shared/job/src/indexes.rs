@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
 use crate::Index;
 
 /// A set of indexes as a bitmap: one bit an index, up to the highest one that was inserted.
@@ -77,6 +79,23 @@ impl IndexSet {
         whole + kept
     }
 
+    /// How many indexes are in both sets.
+    pub fn count_common(&self, other: &Self) -> u32 {
+        self.words.iter().zip(&other.words).map(|(a, b)| (a & b).count_ones()).sum()
+    }
+
+    /// Takes out all indexes from `end` on; whether there were any.
+    pub fn truncate(&mut self, end: Index) -> bool {
+        let (word, _) = place(end);
+        let before = self.len;
+        self.len = self.count_below(end);
+        self.words.truncate(word + 1);
+        if let Some(bits) = self.words.get_mut(word) {
+            *bits &= !(u64::MAX >> (end % 64));
+        }
+        self.len != before
+    }
+
     /// The indexes, lowest first.
     pub fn iter(&self) -> impl Iterator<Item = Index> + '_ {
         self.words.iter().enumerate().flat_map(|(number, word)| {
@@ -109,6 +128,19 @@ impl FromIterator<Index> for IndexSet {
             set.insert(index);
         }
         set
+    }
+}
+
+impl Serialize for IndexSet {
+    /// As a list of indexes.
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.iter())
+    }
+}
+
+impl<'de> Deserialize<'de> for IndexSet {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(Vec::<Index>::deserialize(deserializer)?.into_iter().collect())
     }
 }
 
@@ -183,6 +215,12 @@ mod tests {
             prop_assert_eq!(set.len() as usize, indexes.len());
             prop_assert_eq!(set.count_below(end) as usize, indexes.range(..end).count());
             prop_assert_eq!(&IndexSet::from_bytes(&set.to_bytes()), &set);
+
+            let mut cut = set.clone();
+            prop_assert_eq!(cut.truncate(end), indexes.range(end..).next().is_some());
+            prop_assert_eq!(&cut, &indexes.range(..end).copied().collect::<IndexSet>());
+            prop_assert_eq!(set.count_common(&cut), cut.len());
+            prop_assert_eq!(cut.count_common(&set), cut.len());
         }
     }
 }

@@ -8,6 +8,8 @@ mod delta;
 mod event;
 mod indexes;
 mod machine;
+mod pod_name;
+mod policy;
 mod record;
 mod spec;
 
@@ -15,8 +17,12 @@ pub use delta::{Action, Delta, RestartDue, Severity};
 pub use event::Event;
 pub use indexes::IndexSet;
 pub use machine::Job;
-pub use record::{Attempt, Condition, ConditionType, Header, Live, Outcome, Phase, Waiting};
-pub use spec::{Backoff, CompletionMode, RestartPolicy, Spec};
+pub use pod_name::{name_prefix, name_suffix, parse_pod_name, pod_name};
+pub use policy::{ConditionPattern, FailureAction, FailurePattern, FailureRule, SuccessRule};
+pub use record::{
+    Attempt, Condition, ConditionType, Container, Header, Live, Outcome, Phase, Waiting,
+};
+pub use spec::{Backoff, CompletionMode, Identity, RestartPolicy, Spec};
 
 /// Milliseconds since the Unix epoch, always read from Redis' clock.
 pub type Millis = u64;

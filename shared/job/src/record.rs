@@ -29,6 +29,16 @@ pub struct Header {
     pub terminating: u32,
     #[serde(default)]
     pub succeeded: u32,
+    /// How many indexes have failed for good; only with `backoffLimitPerIndex`.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub failed_indexes: u32,
+    /// The highest number that an attempt of the Job has had.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub latest_attempt: u32,
+    /// The number of an index's first attempt; 0 stands for 1. It rises when indexes leave that had been
+    /// tried: should they return, no two of their attempts must have the same number.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub first_attempt: u32,
     /// Attempts lost through no fault of their container. Not part of batch/v1.
     #[serde(default)]
     pub disruptions: u32,
@@ -144,6 +154,47 @@ pub struct Attempt {
     /// How it ended; for one that is restarted in place, how its last container ended.
     #[serde(rename = "x", default, skip_serializing_if = "Option::is_none")]
     pub outcome: Option<Outcome>,
+    /// How each container of a Pod with several stands, in the template's order, init containers first;
+    /// empty for a Pod with one.
+    #[serde(rename = "cs", default, skip_serializing_if = "Vec::is_empty")]
+    pub containers: Vec<Container>,
+    /// When a client deleted or evicted its Pod.
+    #[serde(rename = "del", default, skip_serializing_if = "Option::is_none")]
+    pub deleted: Option<Millis>,
+    /// Whether that was an eviction, which is a disruption.
+    #[serde(rename = "ev", default, skip_serializing_if = "std::ops::Not::not")]
+    pub evicted: bool,
+    /// Failures of its index before it that counted, and those that a policy ignored: Kubernetes'
+    /// `job-index-failure-count` and `job-index-ignored-failure-count`.
+    #[serde(rename = "fc", default, skip_serializing_if = "is_zero")]
+    pub index_failures: u32,
+    #[serde(rename = "ic", default, skip_serializing_if = "is_zero")]
+    pub index_ignored: u32,
+}
+
+/// One container of a Pod with several.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Container {
+    #[serde(rename = "n")]
+    pub name: String,
+    /// When its latest run started.
+    #[serde(rename = "b", default, skip_serializing_if = "Option::is_none")]
+    pub started: Option<Millis>,
+    /// When its latest run that ended did.
+    #[serde(rename = "e", default, skip_serializing_if = "Option::is_none")]
+    pub finished: Option<Millis>,
+    /// Whether it runs now. If not, it has ended for good if it has an outcome and doesn't wait.
+    #[serde(rename = "up", default, skip_serializing_if = "std::ops::Not::not")]
+    pub running: bool,
+    /// How often it was restarted in place.
+    #[serde(rename = "r", default, skip_serializing_if = "is_zero")]
+    pub restarts: u32,
+    /// Why it isn't running yet, such as `CrashLoopBackOff` or `PodInitializing`.
+    #[serde(rename = "wait", default, skip_serializing_if = "Option::is_none")]
+    pub waiting: Option<Waiting>,
+    /// How its latest run that ended did so.
+    #[serde(rename = "x", default, skip_serializing_if = "Option::is_none")]
+    pub outcome: Option<Outcome>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -178,6 +229,18 @@ pub enum Outcome {
         /// 126, 127 or 128, as Docker tells it.
         #[serde(rename = "c")]
         code: i32,
+    },
+    /// The Pod was ended as a whole, for a cause of its own.
+    #[serde(rename = "pod")]
+    PodFailed {
+        /// The Pod's reason: `DeadlineExceeded`, or `Evicted` for a volume beyond its limit.
+        #[serde(rename = "r")]
+        reason: String,
+        #[serde(rename = "m")]
+        message: String,
+        /// The container's exit code, where one ran.
+        #[serde(rename = "c", default, skip_serializing_if = "Option::is_none")]
+        code: Option<i32>,
     },
     /// Lost through no fault of its container.
     #[serde(rename = "lost")]
@@ -249,6 +312,15 @@ impl Outcome {
     /// Whether the container exited with 0 by itself.
     pub fn is_success(&self) -> bool {
         matches!(self, Self::Exited { code: 0, .. })
+    }
+
+    /// The container's exit code, where one is known.
+    pub fn exit_code(&self) -> Option<i32> {
+        match self {
+            Self::Exited { code, .. } | Self::StartError { code, .. } => Some(*code),
+            Self::PodFailed { code, .. } | Self::Stopped { code } => *code,
+            Self::Disrupted { .. } => None,
+        }
     }
 }
 

@@ -2,17 +2,31 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::Millis;
+use crate::{FailureRule, Millis, SuccessRule};
 
 /// The part of a `batch/v1` JobSpec that the rules read, with all defaults filled in.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Spec {
+    /// Whose Pods these are; the rules need it for their names in messages.
+    pub identity: Identity,
     pub mode: CompletionMode,
     /// How many attempts may run at once; 0 pauses the Job.
     pub parallelism: u32,
     /// How many successes are needed; `None` is a work queue, where any success completes the Job.
     pub completions: Option<u32>,
     pub backoff_limit: u32,
+    /// How often one index may fail before it counts as failed; `None` counts for the Job as a whole.
+    pub backoff_limit_per_index: Option<u32>,
+    /// How many indexes may fail before the Job does.
+    pub max_failed_indexes: Option<u32>,
+    /// `podFailurePolicy.rules`, in order; empty without a policy.
+    pub failure_policy: Vec<FailureRule>,
+    /// `successPolicy.rules`, in order; empty without a policy.
+    pub success_policy: Vec<SuccessRule>,
+    /// The names of the template's containers, those of init containers first.
+    pub containers: Vec<String>,
+    /// `managedBy` names another controller: the Job's status is that one's, and nothing is run.
+    pub managed_elsewhere: bool,
     pub restart_policy: RestartPolicy,
     pub suspend: bool,
     pub active_deadline: Option<Millis>,
@@ -24,6 +38,14 @@ pub struct Spec {
     pub max_disruptions: u32,
     /// Seconds that a container gets between SIGTERM and SIGKILL.
     pub grace_seconds: u32,
+}
+
+/// What names a Job and its Pods.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Identity {
+    pub namespace: String,
+    pub name: String,
+    pub uid: String,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -4,7 +4,7 @@ use futures::future;
 use longshore_job::{Header, Millis};
 
 use crate::record::{self, Fields};
-use crate::{JobRef, ResourceVersion, Store, StoreError, StoredJob, keys, scripts};
+use crate::{AttemptKey, JobRef, ResourceVersion, Store, StoreError, StoredJob, keys, scripts};
 
 /// Jobs read in one round trip.
 const PAGE: usize = 100;
@@ -66,6 +66,17 @@ pub enum Deleted {
     Gone,
 }
 
+/// What became of the wish to delete or evict an attempt's Pod.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PodDeleted {
+    /// Marked; its owner has it stopped.
+    Marked { at: Millis },
+    /// It has ended: there is nothing to stop.
+    Ended,
+    /// There is no such attempt.
+    None,
+}
+
 impl Store {
     /// Creates a Job and claims its name, at once.
     ///
@@ -121,6 +132,33 @@ impl Store {
             [what] if what == "gone" => Ok(Deleted::Gone),
             [what, at] if what == "ok" => match at.parse() {
                 Ok(at) => Ok(Deleted::Deleted { at }),
+                Err(_) => Err(self.odd(doing, &reply)),
+            },
+            _ => Err(self.odd(doing, &reply)),
+        }
+    }
+
+    /// Has an attempt end because a client deleted or evicted its Pod, `SIGKILL` coming `grace_seconds`
+    /// after `SIGTERM`.
+    ///
+    /// # Errors
+    /// [`StoreError`], as every call.
+    pub async fn delete_pod(
+        &self,
+        attempt: &AttemptKey,
+        grace_seconds: u32,
+        evicted: bool,
+    ) -> Result<PodDeleted, StoreError> {
+        let mut call = scripts::DELETE_POD.prepare_invoke();
+        call.key(keys::prefix(attempt.job.shard)).arg(&attempt.job.uid).arg(attempt.index);
+        call.arg(attempt.attempt).arg(grace_seconds).arg(u8::from(evicted));
+        let doing = "delete a Pod";
+        let reply: Vec<String> = self.call(doing, &call).await?;
+        match reply.as_slice() {
+            [what] if what == "ended" => Ok(PodDeleted::Ended),
+            [what] if what == "none" => Ok(PodDeleted::None),
+            [what, at] if what == "marked" => match at.parse() {
+                Ok(at) => Ok(PodDeleted::Marked { at }),
                 Err(_) => Err(self.odd(doing, &reply)),
             },
             _ => Err(self.odd(doing, &reply)),

@@ -11,10 +11,15 @@ impl Store {
     /// # Errors
     /// [`StoreError`], as every call.
     pub async fn completed(&self, job: &JobRef) -> Result<IndexSet, StoreError> {
-        let mut cmd = redis::cmd("GET");
-        cmd.arg(keys::done(job));
-        let bits: Option<Vec<u8>> = self.ask("read the completed indexes", &cmd).await?;
-        Ok(IndexSet::from_bytes(&bits.unwrap_or_default()))
+        self.indexes("read the completed indexes", keys::done(job)).await
+    }
+
+    /// The indexes that have failed for good (`backoffLimitPerIndex`).
+    ///
+    /// # Errors
+    /// [`StoreError`], as every call.
+    pub async fn failed(&self, job: &JobRef) -> Result<IndexSet, StoreError> {
+        self.indexes("read the failed indexes", keys::failed(job)).await
     }
 
     /// The indexes in flight, sorted. One in phase Finished is in the history as well.
@@ -44,10 +49,14 @@ impl Store {
     /// # Errors
     /// [`StoreError`], as every call.
     pub async fn buckets(&self, job: &JobRef) -> Result<Vec<u32>, StoreError> {
+        Ok(self.indexes("read the history", keys::buckets(job)).await?.iter().collect())
+    }
+
+    async fn indexes(&self, doing: &'static str, bitmap: String) -> Result<IndexSet, StoreError> {
         let mut cmd = redis::cmd("GET");
-        cmd.arg(keys::buckets(job));
-        let bits: Option<Vec<u8>> = self.ask("read the history", &cmd).await?;
-        Ok(IndexSet::from_bytes(&bits.unwrap_or_default()).iter().collect())
+        cmd.arg(bitmap);
+        let bits: Option<Vec<u8>> = self.ask(doing, &cmd).await?;
+        Ok(IndexSet::from_bytes(&bits.unwrap_or_default()))
     }
 
     /// The finished attempts of one bucket's indexes, sorted by index and number.

@@ -84,6 +84,16 @@ impl Commit {
         self.op(["D", uid, &index.to_string()])
     }
 
+    /// Marks an index as failed for good.
+    pub fn failed(&mut self, uid: &str, index: Index) -> &mut Self {
+        self.op(["X", uid, &index.to_string()])
+    }
+
+    /// Forgets the completed and failed indexes from `from` on. What follows in the commit stays.
+    pub fn forget(&mut self, uid: &str, from: Index) -> &mut Self {
+        self.op(["T", uid, &from.to_string()])
+    }
+
     /// Stores (`Some`) or removes (`None`) the record of an index in flight. What workers have reported
     /// of the same attempt meanwhile is kept: of a claimed or finished attempt only the owner's own
     /// fields are taken: the counts of failures, disruptions, losses and accounted restarts, and `due`.

@@ -5,13 +5,14 @@
 //! | --- | --- | --- |
 //! | `ls:{07}:meta` | hash | `owner`, `epoch`, `beat`, `base` (run id of the server that the owner loaded from), `pos` (stream position accounted for), `run` (run id for which claims are granted), `inc` and `ctr` (the token), `moves` (source of the sessions' counters), `own`, `commit` (ids of the last requests) |
 //! | `ls:{07}:names` | hash | `namespace/name` -> uid |
-//! | `ls:{07}:in` | stream | what the owner reads: `t` (job, claim, start, fail, end), `u` uid, `i` index, `n` attempt, `d` data |
+//! | `ls:{07}:in` | stream | what the owner reads: `t` (job, pod, claim, start, fail, end), `u` uid, `i` index, `n` attempt, `d` data |
 //! | `ls:{07}:out` | stream | changes on their way to the log: `k` kind, `v` verb, `u`, `ns`, `name`, `i`, `n`, `id`, `q` (the Job's seq), `o` (last state) |
 //! | `ls:{07}:workers` | hash | worker -> its session |
 //! | `ls:{07}:sessions` | hash | session -> a counter that each renewal and claim moves to a value never seen before |
 //! | `ls:{07}:held:<session>` | hash | `<uid>/<index>` -> `<attempt>/<token>/<lease ms>` |
 //! | `ls:{07}:job:<uid>` | hash | `ns`, `name`, `object`, `rev`, `header`, `active`, `rv`, `seq`, `fseq` (seq forwarded last), `lease`, `deleted`, `reqs` (last requests) |
 //! | `ls:{07}:done:<uid>` | bitmap | completed indexes |
+//! | `ls:{07}:failed:<uid>` | bitmap | indexes that have failed for good |
 //! | `ls:{07}:live:<uid>` | hash | index -> JSON of a `Live` |
 //! | `ls:{07}:hist:<uid>:<bucket>` | hash | `<index>.<attempt>` -> JSON of a finished `Attempt`; 256 indexes to a bucket |
 //! | `ls:{07}:buckets:<uid>` | bitmap | which buckets exist |
@@ -69,6 +70,10 @@ pub(crate) fn job(job: &JobRef) -> String {
 
 pub(crate) fn done(job: &JobRef) -> String {
     format!("ls:{{{}}}:done:{}", job.shard, job.uid)
+}
+
+pub(crate) fn failed(job: &JobRef) -> String {
+    format!("ls:{{{}}}:failed:{}", job.shard, job.uid)
 }
 
 pub(crate) fn live(job: &JobRef) -> String {

@@ -30,7 +30,7 @@ mod scripts;
 mod stream;
 mod worker;
 
-pub use api::{Created, Deleted, NewJob, Update, Updated};
+pub use api::{Created, Deleted, NewJob, PodDeleted, Update, Updated};
 pub use client::{Store, StoreSettings};
 pub use commit::{Commit, Committed};
 pub use error::StoreError;

@@ -14,12 +14,14 @@ pub struct LoadedJob {
     pub job: StoredJob,
     /// The completed indexes; empty for a finished Job, whose header says all that is still needed.
     pub completed: IndexSet,
+    /// The indexes that have failed for good; empty for a finished Job.
+    pub failed: IndexSet,
     /// The indexes in flight, sorted.
     pub live: Vec<(Index, Live)>,
 }
 
-/// What one round trip gives per Job: the bitmap, and the records by index.
-type Row = (Option<Vec<u8>>, Vec<(Index, String)>);
+/// What one round trip gives per Job: the two bitmaps, and the records by index.
+type Row = (Option<Vec<u8>>, Option<Vec<u8>>, Vec<(Index, String)>);
 
 impl Store {
     /// All Jobs of a shard, read in bounded pages.
@@ -54,22 +56,25 @@ impl Store {
         }
         let mut pipe = redis::pipe();
         for job in &jobs {
-            match is_finished(&job.header) {
-                // Keeps the reply's shape without the bitmap.
-                true => pipe.cmd("HGET").arg(keys::job(&job.job)).arg("none"),
-                false => pipe.cmd("GET").arg(keys::done(&job.job)),
-            };
+            for bitmap in [keys::done(&job.job), keys::failed(&job.job)] {
+                match is_finished(&job.header) {
+                    // Keeps the reply's shape without the bitmap.
+                    true => pipe.cmd("HGET").arg(keys::job(&job.job)).arg("none"),
+                    false => pipe.cmd("GET").arg(bitmap),
+                };
+            }
             pipe.cmd("HGETALL").arg(keys::live(&job.job));
         }
         let rows: Vec<redis::Value> = self.pipe("load Jobs", &pipe).await?;
         let mut loaded = Vec::with_capacity(jobs.len());
-        for (job, row) in jobs.into_iter().zip(rows.chunks(2)) {
+        for (job, row) in jobs.into_iter().zip(rows.chunks(3)) {
             let row = redis::Value::Array(row.to_vec());
-            let (bits, records): Row = redis::from_redis_value(row)
+            let (done, failed, records): Row = redis::from_redis_value(row)
                 .map_err(|error| self.odd("load Jobs", &error.to_string()))?;
-            let completed = IndexSet::from_bytes(&bits.unwrap_or_default());
+            let completed = IndexSet::from_bytes(&done.unwrap_or_default());
+            let failed = IndexSet::from_bytes(&failed.unwrap_or_default());
             let live = live_records(&job.job, records)?;
-            loaded.push(LoadedJob { job, completed, live });
+            loaded.push(LoadedJob { job, completed, failed, live });
         }
         Ok(loaded)
     }

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use longshore_job::{Event, Index, Outcome};
+use longshore_job::{Container, Event, Index, Millis, Outcome};
 use redis::streams::StreamId as Entry;
 use serde::Deserialize;
 use tracing::warn;
@@ -325,6 +325,14 @@ struct Data {
     #[serde(default)]
     r: u32,
     x: Option<Outcome>,
+    #[serde(default)]
+    cs: Vec<Container>,
+    #[serde(default)]
+    at: Millis,
+    #[serde(default)]
+    g: u32,
+    #[serde(default)]
+    ev: bool,
 }
 
 fn reported(entry: &Entry) -> Option<Reported> {
@@ -340,9 +348,16 @@ fn reported(entry: &Entry) -> Option<Reported> {
     };
     Some(Reported::Attempt(match kind.as_str() {
         "claim" => Event::Claimed { index, attempt, worker: data.w, token: data.t },
+        "pod" => Event::PodDeleted {
+            index,
+            attempt,
+            at: data.at,
+            grace_seconds: data.g,
+            evicted: data.ev,
+        },
         "start" => Event::Started { index, attempt },
         "fail" => Event::ContainerFailed { index, attempt, restarts: data.r, outcome: data.x? },
-        "end" => Event::Finished { index, attempt, outcome: data.x? },
+        "end" => Event::Finished { index, attempt, outcome: data.x?, containers: data.cs },
         _ => return None,
     }))
 }

@@ -30,6 +30,7 @@ shard_scripts! {
     COMMIT = "commit.lua";
     CREATE = "create.lua";
     DELETE = "delete.lua";
+    DELETE_POD = "delete_pod.lua";
     ENROLL = "enroll.lua";
     EVENT = "event.lua";
     EXPIRE = "expire.lua";

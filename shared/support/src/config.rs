@@ -10,7 +10,7 @@ mod values;
 
 pub use load::ConfigError;
 pub use sections::{
-    BackoffSettings, CoordinatorSettings, LeaseSettings, LogFormat, LogSettings, NullSettings,
-    RabbitmqSettings, RedisSettings, Runtime, Settings, WorkerSettings,
+    ArchiveSettings, BackoffSettings, CoordinatorSettings, LeaseSettings, LogFormat, LogSettings,
+    NullSettings, RabbitmqSettings, RedisSettings, Runtime, Settings, WorkerSettings,
 };
-pub use values::{ByteSize, SecretUrl};
+pub use values::{ByteSize, Secret, SecretUrl};

@@ -17,6 +17,8 @@ pub(crate) struct Null {
     pub(crate) duration: Duration,
     /// The share of attempts that fail, from 0 to 1.
     pub(crate) fail_rate: f64,
+    /// Of so many indexes one fails at its first attempt; 0 is none.
+    pub(crate) fail_once_in: u32,
 }
 
 impl Null {
@@ -28,7 +30,9 @@ impl Null {
                 () = tokio::time::sleep(self.duration) => {}
             }
         }
-        let failed = rand::random::<f64>() < self.fail_rate;
+        let key = &run.assignment.key;
+        let once = key.attempt == 1 && (key.index + 1).checked_rem(self.fail_once_in) == Some(0);
+        let failed = once || rand::random::<f64>() < self.fail_rate;
         Ended::Outcome(Outcome::Exited {
             code: i32::from(failed),
             reason: if failed { "Error" } else { "Completed" }.into(),

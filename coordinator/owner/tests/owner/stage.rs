@@ -5,6 +5,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use longshore_api::spec::ClusterDefaults;
+use longshore_archive::Archive;
 use longshore_broker::{BrokerSettings, Publisher};
 use longshore_job::{Backoff, Header, Index, Live, Outcome, Phase};
 use longshore_owner::OwnerSettings;
@@ -94,13 +95,18 @@ pub(crate) struct Coordinator {
 
 impl Coordinator {
     pub(crate) async fn start(redis: &Redis, name: &str) -> Self {
+        Self::start_with(redis, name, None).await
+    }
+
+    pub(crate) async fn start_with(redis: &Redis, name: &str, archive: Option<Archive>) -> Self {
         let defaults = ClusterDefaults {
             backoff: Backoff { base: 200, cap: 1_000 },
             max_disruptions: 10,
             lease: LEASE.as_millis() as u64,
             retention: None,
         };
-        let settings = OwnerSettings { name: name.into(), listen: "none".into(), defaults };
+        let settings =
+            OwnerSettings { name: name.into(), listen: "none".into(), defaults, archive };
         // A port that nothing listens on.
         let publisher = Publisher::new(BrokerSettings::new("amqp://127.0.0.1:9").unwrap(), name);
         let shutdown = CancellationToken::new();

@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use jiff::Timestamp;
 
 /// Turns stored lines into the container's text.
-pub(super) struct Lines {
+pub(crate) struct Lines {
     since: Option<Timestamp>,
     timestamps: bool,
     /// Whether the last line has not ended yet.
@@ -16,19 +16,19 @@ pub(super) struct Lines {
 
 impl Lines {
     /// Lines written before `since` are left out; with `timestamps` each begins with its time.
-    pub(super) fn new(since: Option<Timestamp>, timestamps: bool) -> Self {
+    pub(crate) fn new(since: Option<Timestamp>, timestamps: bool) -> Self {
         Self { since, timestamps, open: false }
     }
 
     /// Appends the text of a chunk of whole stored lines.
-    pub(super) fn take(&mut self, chunk: &[u8], text: &mut Vec<u8>) {
+    pub(crate) fn take(&mut self, chunk: &[u8], text: &mut Vec<u8>) {
         for line in chunk.split_inclusive(|byte| *byte == b'\n') {
             self.line(line, text);
         }
     }
 
     /// Appends a line of Longshore's own.
-    pub(super) fn notice(&self, notice: &str, text: &mut Vec<u8>) {
+    pub(crate) fn notice(&self, notice: &str, text: &mut Vec<u8>) {
         text.extend_from_slice(notice.as_bytes());
         text.push(b'\n');
     }
@@ -60,7 +60,7 @@ fn written(time: &[u8]) -> Option<Timestamp> {
 }
 
 /// Keeps the last lines of a text.
-pub(super) struct Tail {
+pub(crate) struct Tail {
     most: usize,
     lines: VecDeque<Vec<u8>>,
     /// Whether the last line has not ended yet.
@@ -68,12 +68,12 @@ pub(super) struct Tail {
 }
 
 impl Tail {
-    pub(super) fn new(most: u64) -> Self {
+    pub(crate) fn new(most: u64) -> Self {
         let most = usize::try_from(most).unwrap_or(usize::MAX);
         Self { most, lines: VecDeque::new(), open: false }
     }
 
-    pub(super) fn take(&mut self, text: &[u8]) {
+    pub(crate) fn take(&mut self, text: &[u8]) {
         for line in text.split_inclusive(|byte| *byte == b'\n') {
             match self.lines.back_mut().filter(|_| self.open) {
                 Some(last) => last.extend_from_slice(line),
@@ -87,7 +87,7 @@ impl Tail {
     }
 
     /// The lines that were kept.
-    pub(super) fn text(&mut self) -> Vec<u8> {
+    pub(crate) fn text(&mut self) -> Vec<u8> {
         self.lines.drain(..).flatten().collect()
     }
 }

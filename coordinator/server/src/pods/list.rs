@@ -109,7 +109,7 @@ fn of_job<'a>(
                 if skipped {
                     continue;
                 }
-                if let Some(pod) = found.pod(&manifest, index, runtimes) {
+                if let Some(pod) = found.pod(&manifest, index, runtimes).filter(|_| !found.is_gone()) {
                     yield ((index, attempt), pod);
                 }
             }

@@ -220,7 +220,7 @@ impl Resolver {
         let stored = context.jobs.get(&key.job.uid).map(|(_, manifest)| manifest);
         if change.verb != Verb::Deleted {
             let Some(job) = stored else { return Ok(None) };
-            let found = self.objects.attempt(key).await?;
+            let found = self.objects.attempt(key).await?.filter(|found| !found.is_gone());
             return Ok(found.and_then(|found| found.pod(job, key.index, &context.runtimes)));
         }
         let job = stored

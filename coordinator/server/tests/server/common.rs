@@ -11,6 +11,7 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use longshore_api::spec::ClusterDefaults;
+use longshore_archive::Archive;
 use longshore_job::{Backoff, Condition, ConditionType, Header, Index, Live, Outcome, Phase};
 use longshore_server::ServerSettings;
 use longshore_store::{
@@ -66,6 +67,10 @@ impl Answer {
 
 impl Fixture {
     pub async fn start() -> Self {
+        Self::start_with(None).await
+    }
+
+    pub async fn start_with(archive: Option<Archive>) -> Self {
         let dir = TempDir::new().unwrap();
         let port = PortFinder::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let redis = spawn_redis(port, &dir);
@@ -77,7 +82,8 @@ impl Fixture {
         let url = format!("http://{}", listener.local_addr().unwrap());
         let stop = CancellationToken::new();
         let impatient = store.with_patience(Duration::from_millis(500));
-        tokio::spawn(longshore_server::run_on(listener, settings_of(), impatient, stop.clone()));
+        let settings = settings_of(archive);
+        tokio::spawn(longshore_server::run_on(listener, settings, impatient, stop.clone()));
         tokio::spawn(forward(store.clone(), stop.clone()));
         let client = Client::builder(TokioExecutor::new()).build_http();
         Self { store, url, client, redis, port, dir, _stop: stop.drop_guard() }
@@ -218,7 +224,7 @@ impl Lines {
 /// The owner's part for one Job: offers attempts and runs them as a worker would.
 pub struct Owner {
     pub job: JobRef,
-    store: Store,
+    pub store: Store,
     epoch: u64,
 }
 
@@ -370,7 +376,7 @@ fn spawn_redis(port: u16, dir: &TempDir) -> Child {
         .expect("redis-server is installed")
 }
 
-fn settings_of() -> ServerSettings {
+fn settings_of(archive: Option<Archive>) -> ServerSettings {
     ServerSettings {
         listen: String::new(),
         defaults: ClusterDefaults {
@@ -380,6 +386,7 @@ fn settings_of() -> ServerSettings {
             retention: None,
         },
         node_grace: Duration::from_secs(20),
+        archive,
     }
 }
 

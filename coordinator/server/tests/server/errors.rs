@@ -83,7 +83,7 @@ async fn what_is_not_served_says_so() {
         let refused = answer.expect(405);
         assert!(text(&refused, "message").contains(subresource));
     }
-    fixture.delete(&format!("{PODS}/x"), &json!({})).await.expect(405);
+    fixture.delete(&format!("{PODS}/x"), &json!({})).await.expect(404);
     fixture.with_body(Method::POST, PODS, "application/json", "{}").await.expect(405);
     fixture.get("/api/v1/namespaces/%ff/pods").await.expect(400);
     fixture.get(&format!("{JOBS}?limit=many")).await.expect(400);

@@ -1,6 +1,7 @@
 //! The API server against a real Redis: real requests over HTTP, and real kubectl.
 #![allow(clippy::unwrap_used, unreachable_pub)]
 
+mod archived;
 mod common;
 mod errors;
 mod jobs;

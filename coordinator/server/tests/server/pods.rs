@@ -236,3 +236,47 @@ async fn a_log_without_an_end_ends_with_its_attempt() {
     let status = fixture.get(&format!("{JOBS}/a")).await.expect(200);
     assert_eq!(text(&status, "metadata.name"), "a");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pod_can_be_deleted_or_evicted_while_it_runs() {
+    let fixture = Fixture::start().await;
+    fixture.create("a").await;
+    let owner = Owner::of(&fixture, "a").await;
+    let mut runs = Vec::new();
+    for index in 0..2 {
+        runs.push(owner.run(index, 1).await);
+    }
+    owner.finish(2, 1, 0).await;
+    let pods = names(&fixture.get(PODS).await.expect(200));
+    let (deleted, evicted) = (format!("{PODS}/{}", pods[0]), format!("{PODS}/{}", pods[1]));
+
+    let other = json!({"preconditions": {"uid": "other"}});
+    fixture.delete(&deleted, &other).await.expect(409);
+    fixture.delete(&format!("{deleted}?dryRun=All"), &json!({})).await.expect(200);
+    let pod = fixture.get(&deleted).await.expect(200);
+    assert!(pod.pointer("/metadata/deletionTimestamp").is_none(), "{pod}");
+    let answer = fixture.delete(&deleted, &json!({"gracePeriodSeconds": 1})).await.expect(200);
+    assert!(at(&answer, "metadata.deletionTimestamp").is_string(), "{answer}");
+
+    let eviction = json!({"apiVersion": "policy/v1", "kind": "Eviction",
+        "metadata": {"name": pods[1], "namespace": "default"}});
+    let answer = fixture.post(&format!("{evicted}/eviction"), &eviction).await.expect(201);
+    assert_eq!(text(&answer, "status"), "Success");
+    let pod = fixture.get(&evicted).await.expect(200);
+    let target = &at(&pod, "status.conditions").as_array().unwrap()[0];
+    assert_eq!(text(target, "type"), "DisruptionTarget");
+    assert_eq!(text(target, "reason"), "EvictionByEvictionAPI");
+    fixture.post(&format!("{deleted}/eviction"), &eviction).await.expect(400);
+
+    // They are gone when they have ended, as kubectl waits for; others stay with their Job.
+    for (key, grant) in &runs {
+        let stopped = longshore_job::Outcome::Stopped { code: Some(143) };
+        owner.store.finish(key, &grant.token, &stopped, None, None).await.unwrap();
+    }
+    fixture.get(&deleted).await.expect(404);
+    fixture.get(&evicted).await.expect(404);
+    assert_eq!(names(&fixture.get(PODS).await.expect(200)), pods[2..]);
+    let refused = fixture.delete(&format!("{PODS}/{}", pods[2]), &json!({})).await.expect(405);
+    assert!(text(&refused, "message").contains("goes with the Job"), "{refused}");
+    fixture.delete(&deleted, &json!({})).await.expect(404);
+}

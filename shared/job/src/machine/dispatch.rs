@@ -1,7 +1,7 @@
 //! Which attempts run: parallelism, completions, and the next index.
 
 use super::{Job, Step};
-use crate::{Action, Attempt, ConditionType, Index, Live, Phase, Severity};
+use crate::{Action, ConditionType, Index, Live, Phase, Severity};
 
 /// How many attempts one event offers at most, as Kubernetes' `MaxPodCreateDeletePerSync`: the rest
 /// follows at once, but in a commit of its own.
@@ -70,6 +70,7 @@ impl Job {
     /// After a change of owner: what may have been asked for already, but perhaps was not done.
     pub(super) fn repeat_actions(&mut self, step: &mut Step) {
         self.purging = false;
+        self.stop_deleted();
         for (index, live) in self.roster.iter() {
             let attempt = live.attempt.number;
             match (live.phase, live.stop) {
@@ -83,9 +84,10 @@ impl Job {
         }
     }
 
-    /// Whether everything that runs has to end.
+    /// Whether everything that runs has to end, and nothing may start.
     pub(super) fn must_stop(&self) -> bool {
         self.header.deleting
+            || self.spec.managed_elsewhere
             || self.spec.suspend
             || self.header.is(ConditionType::FailureTarget)
             || self.header.is(ConditionType::SuccessCriteriaMet)
@@ -108,28 +110,31 @@ impl Job {
     }
 
     fn next_index(&mut self) -> Option<Index> {
-        let range = self.range();
-        if let Some(index) = self.roster.waiting().first().filter(|index| **index < range) {
+        if let Some(index) = self.roster.waiting().first() {
             return Some(*index);
         }
-        while self.untried < range
-            && (self.completed.contains(self.untried) || self.roster.get(self.untried).is_some())
-        {
+        let range = self.range();
+        while self.untried < range && self.was_tried(self.untried) {
             self.untried += 1;
         }
         (self.untried < range).then_some(self.untried)
     }
 
+    fn was_tried(&self, index: Index) -> bool {
+        self.completed.contains(index)
+            || self.failed.contains(index)
+            || self.roster.get(index).is_some()
+    }
+
     fn offer(&mut self, index: Index, step: &mut Step) {
-        let before = self.roster.remove(index).unwrap_or_else(|| Live::waiting(1, None));
-        let attempt = before.attempt.number;
-        let live = Live {
-            attempt: Attempt { number: attempt, created: step.now, ..Attempt::default() },
-            phase: Phase::Offered,
-            due: None,
-            ..before
-        };
+        let first = self.header.first_attempt.max(1);
+        let mut live = self.roster.remove(index).unwrap_or_else(|| Live::waiting(first, None));
+        let attempt = live.attempt.number;
+        live.attempt.created = step.now;
+        live.phase = Phase::Offered;
+        live.due = None;
         self.roster.put(index, live);
+        self.header.latest_attempt = self.header.latest_attempt.max(attempt);
         step.touched.insert(index);
         step.act(Action::Offer { index, attempt });
         let about = Some((index, attempt));

@@ -9,10 +9,15 @@ use crate::{Condition, ConditionType, Index, Millis, RestartPolicy, Severity};
 const BACKOFF_LIMIT_EXCEEDED: &str = "BackoffLimitExceeded";
 const DEADLINE_EXCEEDED: &str = "DeadlineExceeded";
 const DISRUPTED_TOO_OFTEN: &str = "DisruptedTooOften";
+const POD_FAILURE_POLICY: &str = "PodFailurePolicy";
+const MAX_FAILED_INDEXES_EXCEEDED: &str = "MaxFailedIndexesExceeded";
+const FAILED_INDEXES: &str = "FailedIndexes";
+const SUCCESS_POLICY: &str = "SuccessPolicy";
 const COMPLETIONS_REACHED: &str = "CompletionsReached";
 
 impl Job {
-    /// Decides whether the Job has failed or succeeded. Failure is looked at first, as in Kubernetes.
+    /// Decides whether the Job has failed or succeeded, in the order of Kubernetes: failure is looked at
+    /// first. A rule that fails the Job (FailJob) has decided already when its attempt ended.
     pub(super) fn judge(&mut self, step: &mut Step) {
         if self.is_decided() {
             return;
@@ -23,10 +28,24 @@ impl Job {
         } else if self.deadline().is_some_and(|deadline| deadline <= step.now) {
             let message = "Job was active longer than specified deadline";
             self.fail(DEADLINE_EXCEEDED, message, step.now);
+        } else if self.past_max_failed_indexes() {
+            let message = "Job has exceeded the specified maximal number of failed indexes";
+            self.fail(MAX_FAILED_INDEXES_EXCEEDED, message, step.now);
+        } else if self.ended_with_failed_indexes() {
+            self.fail(FAILED_INDEXES, "Job has failed indexes", step.now);
+        } else if let Some(rule) = self.met_success_rule() {
+            let message = format!("Matched rules at index {rule}");
+            self.succeed(SUCCESS_POLICY, &message, step.now);
         } else if self.reached_completions() {
             let message = "Reached expected number of succeeded pods";
-            let kind = ConditionType::SuccessCriteriaMet;
-            self.set_condition(kind, true, COMPLETIONS_REACHED, message, step.now);
+            self.succeed(COMPLETIONS_REACHED, message, step.now);
+        }
+    }
+
+    /// A rule of the podFailurePolicy fails the Job.
+    pub(super) fn failed_by_policy(&mut self, message: &str, step: &Step) {
+        if !self.is_decided() && !self.header.deleting {
+            self.fail(POD_FAILURE_POLICY, message, step.now);
         }
     }
 
@@ -58,7 +77,7 @@ impl Job {
             self.header.completion_time = Some(step.now);
             step.report(Severity::Normal, "Completed", "Job completed", None);
         }
-        step.touched.extend(self.roster.clear_waiting());
+        step.touched.extend(self.roster.clear_waiting(0));
     }
 
     /// Whether the Job's end is certain, though perhaps not reached.
@@ -94,6 +113,10 @@ impl Job {
         self.set_condition(ConditionType::FailureTarget, true, reason, message, now);
     }
 
+    fn succeed(&mut self, reason: &str, message: &str, now: Millis) {
+        self.set_condition(ConditionType::SuccessCriteriaMet, true, reason, message, now);
+    }
+
     /// Never: the Job fails when more attempts failed than backoffLimit. OnFailure: when as many
     /// containers failed as backoffLimit, or one if that is 0.
     fn past_backoff_limit(&self) -> bool {
@@ -115,8 +138,13 @@ impl Job {
 
 /// The reason of a stored condition as one that can be reported.
 fn known(reason: &str) -> &'static str {
-    [BACKOFF_LIMIT_EXCEEDED, DEADLINE_EXCEEDED, DISRUPTED_TOO_OFTEN]
-        .into_iter()
-        .find(|known| *known == reason)
-        .unwrap_or("Failed")
+    let reasons = [
+        BACKOFF_LIMIT_EXCEEDED,
+        DEADLINE_EXCEEDED,
+        POD_FAILURE_POLICY,
+        MAX_FAILED_INDEXES_EXCEEDED,
+        FAILED_INDEXES,
+        DISRUPTED_TOO_OFTEN,
+    ];
+    reasons.into_iter().find(|known| *known == reason).unwrap_or("Failed")
 }

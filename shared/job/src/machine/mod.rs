@@ -4,6 +4,11 @@
 //! | --- | --- |
 //! | `dispatch` | parallelism, completions, which index next, in-place restarts, what is stopped |
 //! | `outcome` | success, failure, disruption; back-off; what counts as what |
+//! | `failure_policy` | podFailurePolicy: which rule an ended attempt matches |
+//! | `per_index` | backoffLimitPerIndex, FailIndex, maxFailedIndexes |
+//! | `success_policy` | successPolicy |
+//! | `replacement` | Pods that a client deleted or evicted |
+//! | `elastic` | completions that change |
 //! | `finish` | backoffLimit, conditions and their order, Complete and Failed |
 //! | `suspend` | startTime, suspend and resume |
 //! | `deadline` | activeDeadlineSeconds, ttlSecondsAfterFinished, deletion |
@@ -11,14 +16,21 @@
 
 mod deadline;
 mod dispatch;
+mod elastic;
+mod failure_policy;
 mod finish;
 mod outcome;
+mod per_index;
+mod replacement;
 mod roster;
+mod success_policy;
 mod suspend;
 
 use std::collections::BTreeSet;
 
+use self::replacement::Deletion;
 use self::roster::Roster;
+use self::success_policy::Tally;
 use crate::{Action, Delta, Event, Header, Index, IndexSet, Live, Millis, Severity, Spec};
 
 /// One Job as its owner holds it in memory.
@@ -29,10 +41,12 @@ pub struct Job {
     spec: Spec,
     header: Header,
     completed: IndexSet,
-    /// How many of `completed` lie outside of the range, after completions were lowered.
-    beyond: u32,
+    /// Indexes that have failed for good.
+    failed: IndexSet,
+    /// How far each rule of the success policy has come.
+    tallies: Vec<Tally>,
     roster: Roster,
-    /// Every lower index has been tried: it has a record or has succeeded.
+    /// Every lower index has been tried: it has a record, or has succeeded or failed for good.
     untried: Index,
     /// Indexes could be offered at once that the last event left for the next one.
     backlog: bool,
@@ -51,7 +65,7 @@ struct Step {
 impl Job {
     /// A Job that has just been created. [`Event::Loaded`] starts it.
     pub fn new(spec: Spec) -> Self {
-        Self::restore(spec, Header::default(), IndexSet::new(), [])
+        Self::restore(spec, Header::default(), IndexSet::new(), IndexSet::new(), [])
     }
 
     /// A Job as it was stored; of a finished one the header is enough. Apply [`Event::Loaded`] before
@@ -60,24 +74,24 @@ impl Job {
         spec: Spec,
         header: Header,
         completed: IndexSet,
+        failed: IndexSet,
         live: impl IntoIterator<Item = (Index, Live)>,
     ) -> Self {
         let mut roster = Roster::default();
         for (index, live) in live {
             roster.put(index, live);
         }
-        let mut job = Self {
+        Self {
             spec,
             header,
             completed,
-            beyond: 0,
+            failed,
+            tallies: Vec::new(),
             roster,
             untried: 0,
             backlog: false,
             purging: false,
-        };
-        job.count_beyond();
-        job
+        }
     }
 
     /// Applies one event at Redis' time `now`. Events about another attempt than the index's current
@@ -86,10 +100,13 @@ impl Job {
         let mut step = Step { now, delta: Delta::default(), touched: BTreeSet::new() };
         let before = self.header.clone();
         match event {
-            Event::Loaded => self.repeat_actions(&mut step),
+            Event::Loaded => {
+                self.repeat_actions(&mut step);
+                self.fit_range(&mut step);
+            }
             Event::SpecChanged(spec) => {
-                self.spec = spec;
-                self.count_beyond();
+                self.spec = *spec;
+                self.fit_range(&mut step);
             }
             Event::DeleteRequested => self.header.deleting = true,
             Event::Claimed { index, attempt, worker, token } => {
@@ -99,8 +116,12 @@ impl Job {
             Event::ContainerFailed { index, attempt, restarts, outcome } => {
                 self.container_failed(index, attempt, restarts, outcome, &mut step);
             }
-            Event::Finished { index, attempt, outcome } => {
-                self.finished(index, attempt, outcome, &mut step);
+            Event::PodDeleted { index, attempt, at, grace_seconds, evicted } => {
+                let deletion = Deletion { at, grace_seconds, evicted };
+                self.pod_deleted(index, attempt, deletion, &mut step);
+            }
+            Event::Finished { index, attempt, outcome, containers } => {
+                self.finished(index, attempt, outcome, &containers, &mut step);
             }
             Event::Tick => {}
         }
@@ -136,6 +157,11 @@ impl Job {
         &self.completed
     }
 
+    /// The indexes that have failed for good.
+    pub fn failed(&self) -> &IndexSet {
+        &self.failed
+    }
+
     /// The record of an index in flight.
     pub fn live(&self, index: Index) -> Option<&Live> {
         self.roster.get(index)
@@ -165,8 +191,9 @@ impl Job {
     /// success, then stop what must stop, then start what may start, and the terminal condition last.
     fn settle(&mut self, step: &mut Step) {
         self.backlog = false;
-        if self.is_finished() {
-            // Its figures are final, and its completed indexes need not have been loaded.
+        if self.is_finished() || self.spec.managed_elsewhere {
+            // The figures of a finished Job are final, and its completed indexes need not have been
+            // loaded. Those of a Job with another controller are that one's to write.
             self.purge_if_over(step);
             return;
         }
@@ -188,16 +215,13 @@ impl Job {
         self.header.ready = self.roster.ready();
         self.header.terminating = self.roster.terminating();
         self.header.succeeded = self.succeeded();
+        self.header.failed_indexes = self.failed.len();
         self.purge_if_over(step);
     }
 
     /// `status.succeeded`.
     fn succeeded(&self) -> u32 {
-        self.completed.len() - self.beyond
-    }
-
-    fn count_beyond(&mut self) {
-        self.beyond = self.completed.len() - self.completed.count_below(self.range());
+        self.completed.len()
     }
 }
 

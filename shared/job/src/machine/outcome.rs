@@ -1,7 +1,9 @@
 //! What becomes of an attempt, and what its end counts as.
 
+use super::failure_policy::{Ended, Verdict};
+use super::replacement::outcome_of_deletion;
 use super::{Job, Step};
-use crate::{ConditionType, Index, Live, Millis, Outcome, Phase, RestartDue, Severity};
+use crate::{ConditionType, Container, Index, Live, Millis, Outcome, Phase, RestartDue, Severity};
 
 /// The back-off of disruptions in a row: the first is free, then 1 s, doubling up to a minute.
 const DISRUPTION_BASE: Millis = 1_000;
@@ -67,78 +69,110 @@ impl Job {
         }
     }
 
-    /// The end of an attempt. The outcome alone says what it counts as, whether or not the attempt had
-    /// been told to stop: one that exited by itself just before has done its work or failed at it, as
-    /// in Kubernetes a Pod counts that ended before its deletion. A container that was ended by the
+    /// The end of an attempt. The outcome alone says what it counts as, whether or not the owner had told
+    /// it to stop: one that exited by itself just before has done its work or failed at it, as in
+    /// Kubernetes a Pod counts that ended before its deletion. A container that was ended by the owner's
     /// stop is `Stopped`, whatever its exit code, and its index runs again at no cost.
     pub(super) fn finished(
         &mut self,
         index: Index,
         attempt: u32,
         outcome: Outcome,
+        containers: &[Container],
         step: &mut Step,
     ) {
         if self.current(index, attempt).is_none() {
             return;
         }
-        let Some(live) = self.roster.remove(index) else { return };
+        let Some(mut live) = self.roster.remove(index) else { return };
         step.touched.insert(index);
         if self.header.is(ConditionType::FailureTarget) {
             // Kubernetes counts each Pod as failed that was active when the Job failed.
             self.header.failed = self.header.failed.saturating_add(1);
             return;
         }
-        match outcome {
+        let outcome = outcome_of_deletion(&live.attempt, outcome);
+        let host_lost = matches!(outcome, Outcome::Disrupted { host_lost: true, .. });
+        live.losses = live.losses.saturating_add(u32::from(host_lost));
+        let ended = Ended { index, live: &live, outcome: &outcome, containers };
+        match &outcome {
             Outcome::Exited { code: 0, .. } => self.success(index, step),
-            Outcome::Exited { .. } | Outcome::StartError { .. } => self.failure(index, &live, step),
-            Outcome::Disrupted { reason, message, host_lost } => {
-                let about = Some((index, attempt));
-                let text = if message.is_empty() { reason } else { format!("{reason}: {message}") };
-                step.report(Severity::Warning, "Disrupted", text, about);
-                self.disruption(index, &live, host_lost, step);
+            Outcome::Stopped { .. } if live.attempt.deleted.is_none() => {
+                self.retry(index, next(&live));
             }
-            Outcome::Stopped { .. } => self.roster.put(index, next(&live)),
+            Outcome::Disrupted { .. } => self.disruption(&ended, step),
+            _ => {
+                let verdict = self.verdict(&ended);
+                self.failure(&ended, verdict.unwrap_or(Verdict::Count), step);
+            }
+        }
+    }
+
+    /// Keeps the record of an index that is to be tried again, unless the Job has no such index any more.
+    pub(super) fn retry(&mut self, index: Index, next: Live) {
+        if index < self.range() {
+            self.roster.put(index, next);
         }
     }
 
     fn success(&mut self, index: Index, step: &mut Step) {
-        if self.completed.insert(index) {
-            self.beyond += u32::from(index >= self.range());
+        if index < self.range() && self.completed.insert(index) {
+            self.tally_success(index);
             step.delta.completed.push(index);
         }
     }
-
-    /// A failure counts against backoffLimit, and the index waits its own back-off.
-    fn failure(&mut self, index: Index, live: &Live, step: &mut Step) {
-        self.header.failed = self.header.failed.saturating_add(1);
-        self.header.counted_failures = self.header.counted_failures.saturating_add(1);
-        let mut next = next(live);
+    /// A failure counts against the limits unless a policy ignores it, and its index waits its back-off.
+    fn failure(&mut self, ended: &Ended<'_>, verdict: Verdict, step: &mut Step) {
+        let mut next = next(ended.live);
         next.failures = next.failures.saturating_add(1);
         next.disruptions = 0;
         next.due = Some(step.now + self.spec.backoff.delay(next.failures));
-        self.roster.put(index, next);
+        if verdict == Verdict::Ignore {
+            self.count_ignored(&mut next);
+            self.retry(ended.index, next);
+            return;
+        }
+        self.header.failed = self.header.failed.saturating_add(1);
+        self.header.counted_failures = self.header.counted_failures.saturating_add(1);
+        if let Verdict::FailJob(message) = &verdict {
+            self.failed_by_policy(message, step);
+        }
+        self.retry_or_fail(ended.index, verdict == Verdict::FailIndex, next, step);
     }
 
-    /// A disruption counts against no limit. Only what looks like a container that takes its host down
-    /// time and again ends the Job.
-    fn disruption(&mut self, index: Index, live: &Live, host_lost: bool, step: &mut Step) {
+    /// A disruption counts against no limit, unless a policy wants it to. Only what looks like a container
+    /// that takes its host down time and again ends the Job.
+    fn disruption(&mut self, ended: &Ended<'_>, step: &mut Step) {
         self.header.disruptions = self.header.disruptions.saturating_add(1);
-        let mut next = next(live);
-        next.disruptions = next.disruptions.saturating_add(1);
-        next.losses = next.losses.saturating_add(u32::from(host_lost));
-        next.due = match next.disruptions {
-            1 => None,
-            n => Some(step.now + (DISRUPTION_BASE << (n - 2).min(16)).min(DISRUPTION_CAP)),
-        };
-        let too_often = next.losses > self.spec.max_disruptions;
-        self.roster.put(index, next);
-        if too_often && !self.header.deleting {
-            self.disrupted_too_often(index, step);
+        let live = ended.live;
+        if let Outcome::Disrupted { reason, message, .. } = ended.outcome {
+            let separator = if message.is_empty() { "" } else { ": " };
+            let text = format!("{reason}{separator}{message}");
+            let about = Some((ended.index, live.attempt.number));
+            step.report(Severity::Warning, "Disrupted", text, about);
+        }
+        match self.verdict(ended) {
+            verdict @ (None | Some(Verdict::Ignore)) => {
+                let mut next = next(live);
+                next.disruptions = next.disruptions.saturating_add(1);
+                next.due = match next.disruptions {
+                    1 => None,
+                    n => Some(step.now + (DISRUPTION_BASE << (n - 2).min(16)).min(DISRUPTION_CAP)),
+                };
+                if verdict.is_some() {
+                    self.count_ignored(&mut next);
+                }
+                self.retry(ended.index, next);
+            }
+            Some(verdict) => self.failure(ended, verdict, step),
+        }
+        if live.losses > self.spec.max_disruptions && !self.header.deleting {
+            self.disrupted_too_often(ended.index, step);
         }
     }
 
     /// The record that an event is about, unless the event is about another attempt or a repeat.
-    fn current(&self, index: Index, attempt: u32) -> Option<&Live> {
+    pub(super) fn current(&self, index: Index, attempt: u32) -> Option<&Live> {
         let live = self.roster.get(index)?;
         (live.attempt.number == attempt && live.phase != Phase::Waiting).then_some(live)
     }
@@ -147,10 +181,13 @@ impl Job {
 /// The record of an index after an attempt, to be tried again at once. In-place failures of the
 /// attempt stay with the index, and ended its row of disruptions.
 fn next(live: &Live) -> Live {
-    Live {
+    let mut next = Live {
         failures: live.failures.saturating_add(live.counted),
         disruptions: if live.counted > 0 { 0 } else { live.disruptions },
         losses: live.losses,
         ..Live::waiting(live.attempt.number.saturating_add(1), None)
-    }
+    };
+    next.attempt.index_failures = live.attempt.index_failures;
+    next.attempt.index_ignored = live.attempt.index_ignored;
+    next
 }

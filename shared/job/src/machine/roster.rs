@@ -121,9 +121,14 @@ impl Roster {
         self.ready
     }
 
-    /// Takes out all indexes between attempts.
-    pub(super) fn clear_waiting(&mut self) -> Vec<Index> {
-        let all = self.records.iter().filter(|(_, live)| live.phase == Phase::Waiting);
+    /// Whether an index from `from` on is in flight.
+    pub(super) fn reaches(&self, from: Index) -> bool {
+        self.records.range(from..).next().is_some()
+    }
+
+    /// Takes out the indexes from `from` on that are between attempts.
+    pub(super) fn clear_waiting(&mut self, from: Index) -> Vec<Index> {
+        let all = self.records.range(from..).filter(|(_, live)| live.phase == Phase::Waiting);
         let indexes: Vec<Index> = all.map(|(index, _)| *index).collect();
         for index in &indexes {
             self.remove(*index);

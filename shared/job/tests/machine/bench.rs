@@ -1,9 +1,12 @@
 //! A bench to put one Job on: applies events, and keeps what was asked for.
 
 use longshore_job::{
-    Action, Backoff, CompletionMode, ConditionType, Delta, Event, Index, Job, Millis, Outcome,
+    Action, Backoff, CompletionMode, ConditionPattern, ConditionType, Container, Delta, Event,
+    FailureAction, FailurePattern, FailureRule, Identity, Index, Job, Millis, Outcome,
     RestartPolicy, Spec,
 };
+
+use crate::invariants::check_update;
 
 pub(crate) const SECOND: Millis = 1_000;
 
@@ -16,10 +19,17 @@ pub(crate) struct Bench {
 /// An Indexed Job with Kubernetes' defaults.
 pub(crate) fn indexed(completions: u32, parallelism: u32) -> Spec {
     Spec {
+        identity: Identity { namespace: "default".into(), name: "job".into(), uid: "uid".into() },
         mode: CompletionMode::Indexed,
         parallelism,
         completions: Some(completions),
         backoff_limit: 6,
+        backoff_limit_per_index: None,
+        max_failed_indexes: None,
+        failure_policy: Vec::new(),
+        success_policy: Vec::new(),
+        containers: vec!["main".into()],
+        managed_elsewhere: false,
         restart_policy: RestartPolicy::Never,
         suspend: false,
         active_deadline: None,
@@ -45,6 +55,25 @@ pub(crate) fn lost(host_lost: bool) -> Outcome {
 
 pub(crate) const STOPPED: Outcome = Outcome::Stopped { code: None };
 
+/// Ended by SIGTERM, as it was asked to.
+pub(crate) const TERMINATED: Outcome = Outcome::Stopped { code: Some(143) };
+
+/// A rule for containers that end with one of these codes.
+pub(crate) fn on_exit(action: FailureAction, values: &[i32]) -> FailureRule {
+    let on = FailurePattern::ExitCodes { container: None, within: true, values: values.into() };
+    FailureRule { action, on }
+}
+
+/// A rule for Pods with this condition.
+pub(crate) fn on_condition(action: FailureAction, kind: &str, status: &str) -> FailureRule {
+    let pattern = ConditionPattern { kind: kind.into(), status: status.into() };
+    FailureRule { action, on: FailurePattern::Conditions(vec![pattern]) }
+}
+
+pub(crate) fn on_disruption(action: FailureAction) -> FailureRule {
+    on_condition(action, "DisruptionTarget", "True")
+}
+
 impl Bench {
     pub(crate) fn new(spec: Spec) -> Self {
         let mut bench = Self { job: Job::new(spec), now: 1_000_000, actions: Vec::new() };
@@ -53,7 +82,9 @@ impl Bench {
     }
 
     pub(crate) fn apply(&mut self, event: Event) -> Delta {
+        let before = (self.job.header().clone(), self.job.spec().clone());
         let delta = self.job.apply(event, self.now);
+        check_update(&before.0, &before.1, &self.job);
         self.actions.extend(delta.actions.iter().cloned());
         delta
     }
@@ -67,7 +98,7 @@ impl Bench {
     pub(crate) fn change(&mut self, change: impl FnOnce(&mut Spec)) -> Delta {
         let mut spec = self.job.spec().clone();
         change(&mut spec);
-        self.apply(Event::SpecChanged(spec))
+        self.apply(Event::SpecChanged(Box::new(spec)))
     }
 
     pub(crate) fn attempt(&self, index: Index) -> u32 {
@@ -91,8 +122,47 @@ impl Bench {
     }
 
     pub(crate) fn end(&mut self, index: Index, outcome: Outcome) -> Delta {
+        self.end_all(index, outcome, Vec::new())
+    }
+
+    /// A Pod of several containers ends.
+    pub(crate) fn end_all(
+        &mut self,
+        index: Index,
+        outcome: Outcome,
+        containers: Vec<Container>,
+    ) -> Delta {
         let attempt = self.attempt(index);
-        self.apply(Event::Finished { index, attempt, outcome })
+        self.apply(Event::Finished { index, attempt, outcome, containers })
+    }
+
+    pub(crate) fn delete(&mut self, index: Index, grace_seconds: u32) -> Delta {
+        let (attempt, at) = (self.attempt(index), self.now);
+        self.apply(Event::PodDeleted { index, attempt, at, grace_seconds, evicted: false })
+    }
+
+    pub(crate) fn evict(&mut self, index: Index) -> Delta {
+        let (attempt, at) = (self.attempt(index), self.now);
+        self.apply(Event::PodDeleted { index, attempt, at, grace_seconds: 30, evicted: true })
+    }
+
+    /// Another owner takes the Job as it is in memory.
+    pub(crate) fn change_owner(&mut self) -> Delta {
+        let live = self.job.in_flight().map(|(index, live)| (index, live.clone()));
+        self.job = Job::restore(
+            self.job.spec().clone(),
+            self.job.header().clone(),
+            self.job.completed().clone(),
+            self.job.failed().clone(),
+            live.collect::<Vec<_>>(),
+        );
+        self.apply(Event::Loaded)
+    }
+
+    /// `status.active`, `status.failed` and `status.terminating`.
+    pub(crate) fn figures(&self) -> (u32, u32, u32) {
+        let header = self.job.header();
+        (header.active, header.failed, header.terminating)
     }
 
     /// The offers since the last call, as (index, attempt).
@@ -132,6 +202,11 @@ impl Bench {
     pub(crate) fn conditions(&self) -> Vec<(ConditionType, &str)> {
         let conditions = self.job.header().conditions.iter();
         conditions.filter(|c| c.status).map(|c| (c.kind, c.reason.as_str())).collect()
+    }
+
+    /// The message of a condition that is there.
+    pub(crate) fn message(&self, kind: ConditionType) -> &str {
+        self.job.header().condition(kind).map_or("", |condition| &condition.message)
     }
 
     fn taken<T>(&mut self, pick: impl Fn(&Action) -> Option<T>) -> Vec<T> {

@@ -80,7 +80,8 @@ fn a_finished_job_keeps_its_figures_though_only_its_header_is_loaded() {
     b.end(0, exit(0));
     b.end(1, exit(0));
     let header = b.job.header().clone();
-    b.job = Job::restore(b.job.spec().clone(), header.clone(), IndexSet::new(), []);
+    b.job =
+        Job::restore(b.job.spec().clone(), header.clone(), IndexSet::new(), IndexSet::new(), []);
     let delta = b.apply(Event::Loaded);
     assert!(delta.changes_nothing());
     assert_eq!(*b.job.header(), header);

@@ -3,8 +3,15 @@
 mod bench;
 mod deadline;
 mod dispatch;
+mod elastic;
+mod failure_policy;
 mod finish;
+mod invariants;
+mod managed;
 mod model;
 mod outcome;
+mod per_index;
+mod replacement;
+mod success_policy;
 mod suspend;
 mod world;

@@ -7,6 +7,7 @@ use longshore_job::{
 use proptest::prelude::*;
 
 use crate::bench::{exit, indexed, lost};
+use crate::invariants::check_update;
 use crate::world::World;
 
 #[derive(Clone, Debug)]
@@ -140,25 +141,7 @@ pub(crate) fn check_step(world: &World, old: &Header, old_spec: &Spec) {
     assert!(in_flight <= spec.parallelism.max(old.active + old.terminating));
     assert!(header.ready <= header.active);
 
-    // Kubernetes' rules for an update of the status.
-    let finished = job.is_finished();
-    assert!(!header.is(Complete) || (!header.is(Failed) && !header.is(FailureTarget)));
-    assert!(!header.is(SuccessCriteriaMet) || !header.is(FailureTarget));
-    assert!(!header.is(Failed) || header.is(FailureTarget));
-    assert!(!header.is(Complete) || header.is(SuccessCriteriaMet));
-    assert_eq!(header.is(Complete), header.completion_time.is_some());
-    if finished {
-        assert!(in_flight == 0 && header.start_time.is_some());
-        assert_eq!(job.in_flight().count(), 0);
-    }
-    for kind in [SuccessCriteriaMet, FailureTarget, Complete, Failed] {
-        assert!(header.is(kind) || !old.is(kind), "{kind:?} was unset");
-    }
-    assert!(header.failed >= old.failed && header.succeeded >= old.succeeded);
-    assert!(old.completion_time.is_none() || header.completion_time == old.completion_time);
-    if old.start_time.is_some() && header.start_time != old.start_time {
-        assert!(old_spec.suspend && !spec.suspend);
-    }
+    check_update(old, old_spec, job);
     if header.is(Complete) && !old.is(Complete) {
         assert!(spec.completions.is_none_or(|n| job.completed().iter().eq(0..n)));
     }

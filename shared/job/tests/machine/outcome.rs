@@ -1,4 +1,4 @@
-use longshore_job::{Event, Job, Outcome, RestartDue, RestartPolicy, Spec};
+use longshore_job::{Event, IndexSet, Job, Outcome, RestartDue, RestartPolicy, Spec};
 
 use crate::bench::*;
 
@@ -114,7 +114,7 @@ fn a_restart_that_was_due_is_granted_after_a_change_of_owner() {
     b.container_fails(0, 1);
     let live = b.job.live(0).cloned().expect("it is in flight");
     let header = b.job.header().clone();
-    b.job = Job::restore(on_failure(1, 1), header, Default::default(), [(0, live)]);
+    b.job = Job::restore(on_failure(1, 1), header, IndexSet::new(), IndexSet::new(), [(0, live)]);
     b.now += 10 * SECOND;
     b.apply(Event::Loaded);
     assert_eq!(b.restarts(), [(0, 1)]);
@@ -126,9 +126,15 @@ fn events_about_another_attempt_are_ignored() {
     b.end(0, lost(false));
     b.actions.clear();
     for attempt in [1, 3] {
-        let delta = b.apply(Event::Finished { index: 0, attempt, outcome: exit(0) });
+        let delta = b.apply(Event::Finished {
+            index: 0,
+            attempt,
+            outcome: exit(0),
+            containers: Vec::new(),
+        });
         assert!(delta.changes_nothing() && delta.actions.is_empty());
     }
-    let delta = b.apply(Event::Finished { index: 7, attempt: 1, outcome: exit(0) });
+    let delta =
+        b.apply(Event::Finished { index: 7, attempt: 1, outcome: exit(0), containers: Vec::new() });
     assert!(delta.changes_nothing() && delta.actions.is_empty());
 }

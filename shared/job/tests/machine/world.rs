@@ -82,13 +82,19 @@ impl World {
     pub(crate) fn restored(&self) -> Job {
         let live = self.stored.live.iter().map(|(index, live)| (*index, live.clone()));
         let done = IndexSet::from_bytes(&self.stored.done.to_bytes());
-        Job::restore(self.job.spec().clone(), self.stored.header.clone(), done, live)
+        Job::restore(
+            self.job.spec().clone(),
+            self.stored.header.clone(),
+            done,
+            IndexSet::new(),
+            live,
+        )
     }
 
     pub(crate) fn change(&mut self, change: impl FnOnce(&mut Spec)) {
         change(&mut self.spec);
         self.stored.claimable &= !self.spec.suspend;
-        self.stream.push_back(Event::SpecChanged(self.spec.clone()));
+        self.stream.push_back(Event::SpecChanged(Box::new(self.spec.clone())));
     }
 
     /// A worker claims the n-th of the offered attempts.
@@ -172,7 +178,7 @@ impl World {
                 Outcome::Exited { code: 0, .. } => {
                     assert!(self.succeeded.insert(*index), "index {index} ran again");
                 }
-                Outcome::Exited { .. } | Outcome::StartError { .. } => {
+                Outcome::Exited { .. } | Outcome::StartError { .. } | Outcome::PodFailed { .. } => {
                     self.failures += 1;
                     self.counted += 1;
                 }
@@ -240,7 +246,7 @@ impl World {
         let live = self.record(index);
         live.phase = Phase::Finished;
         let attempt = live.attempt.number;
-        self.stream.push_back(Event::Finished { index, attempt, outcome });
+        self.stream.push_back(Event::Finished { index, attempt, outcome, containers: Vec::new() });
     }
 
     fn check(&mut self, header: &Header, spec: &Spec, delta: &Delta) {

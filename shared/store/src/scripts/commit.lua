@@ -5,7 +5,9 @@
 --       number of stream entries accounted for, then their ids,
 --       then the changes, each a letter and its arguments:
 --         H uid header active   the header
+--         T uid index           completed and failed indexes from here on are forgotten
 --         D uid index           a completed index
+--         X uid index           an index that has failed for good
 --         L uid index live|''   the record of an index in flight, or its removal
 --         J uid                 tell watchers of the Job
 --         P uid index n verb    tell watchers of a Pod
@@ -56,7 +58,20 @@ local function store_live(uid, index, json)
   put_live(uid, index, new)
 end
 
-local arity = { H = 3, D = 2, L = 3, J = 1, P = 4, E = 3 }
+-- Bits from `from` on become 0.
+local function cut_bitmap(key, from)
+  local whole = math.ceil(from / 8)
+  if redis.call('STRLEN', key) == 0 then return end
+  local kept = whole > 0 and redis.call('GETRANGE', key, 0, whole - 1) or ''
+  if kept == '' then
+    redis.call('DEL', key)
+    return
+  end
+  redis.call('SET', key, kept)
+  for bit = from, #kept * 8 - 1 do redis.call('SETBIT', key, int(bit), 0) end
+end
+
+local arity = { H = 3, T = 2, D = 2, X = 2, L = 3, J = 1, P = 4, E = 3 }
 local serial = 0
 while at <= #ARGV do
   local op, uid = take(), take()
@@ -66,8 +81,13 @@ while at <= #ARGV do
   if known[uid] then
     if op == 'H' then
       redis.call('HSET', job_key(uid), 'header', args[1], 'active', args[2])
+    elseif op == 'T' then
+      cut_bitmap(P .. 'done:' .. uid, tonumber(args[1]))
+      cut_bitmap(P .. 'failed:' .. uid, tonumber(args[1]))
     elseif op == 'D' then
       redis.call('SETBIT', P .. 'done:' .. uid, args[1], 1)
+    elseif op == 'X' then
+      redis.call('SETBIT', P .. 'failed:' .. uid, args[1], 1)
     elseif op == 'L' and args[2] == '' then
       local old = get_live(uid, args[1])
       if old and old.s == 'C' then let_go(old.ses, uid, args[1]) end

@@ -107,14 +107,19 @@ local function finish(uid, index, live, outcome, finished)
   live.s, live.x, live.e, live.wait = 'F', outcome, finished, nil
   put_live(uid, index, live)
   local attempt = {}
-  for _, field in ipairs({ 'n', 'c', 'k', 'b', 'e', 'w', 't', 'r', 'x', 'v' }) do
+  for _, field in ipairs({ 'n', 'c', 'k', 'b', 'e', 'w', 't', 'r', 'x', 'v', 'cs', 'del', 'ev', 'fc', 'ic' }) do
     attempt[field] = live[field]
   end
   local number = int(live.n)
   redis.call('HSET', hist_key(uid, index), index .. '.' .. number, cjson.encode(attempt))
   redis.call('SETBIT', P .. 'buckets:' .. uid, int(math.floor(index / BUCKET)), 1)
-  tell('end', uid, index, number, { x = outcome })
-  pod_changed('MODIFIED', uid, index, number)
+  tell('end', uid, index, number, { x = outcome, cs = live.cs })
+  if live.del then
+    -- A Pod that a client deleted is gone when it has ended; what is kept of it is for the owner alone.
+    changed('Pod', 'DELETED', uid, 'i', index, 'n', number, 'o', cjson.encode(attempt))
+  else
+    pod_changed('MODIFIED', uid, index, number)
+  end
 end
 
 -- Adds an event to a Job, or counts one more; a request is taken once. Beyond `cap` the one that

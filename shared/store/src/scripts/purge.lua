@@ -20,7 +20,8 @@ if step ~= 'rest' then
   local all = redis.call('HGETALL', hist)
   for n = 1, #all, 2 do
     local index, attempt = string.match(all[n], '^(%d+)%.(%d+)$')
-    changed('Pod', 'DELETED', uid, 'i', index, 'n', attempt, 'o', all[n + 1])
+    -- Of those that a client deleted watchers were told before.
+    if not cjson.decode(all[n + 1]).del then changed('Pod', 'DELETED', uid, 'i', index, 'n', attempt, 'o', all[n + 1]) end
   end
   redis.call('DEL', hist)
   redis.call('SETBIT', P .. 'buckets:' .. uid, step, 0)
@@ -39,5 +40,5 @@ end
 changed('Job', 'DELETED', uid, 'o', job[1])
 local full = job[2] .. '/' .. job[3]
 if redis.call('HGET', NAMES, full) == uid then redis.call('HDEL', NAMES, full) end
-redis.call('DEL', key, P .. 'done:' .. uid, P .. 'live:' .. uid, P .. 'buckets:' .. uid, P .. 'events:' .. uid)
+redis.call('DEL', key, P .. 'done:' .. uid, P .. 'failed:' .. uid, P .. 'live:' .. uid, P .. 'buckets:' .. uid, P .. 'events:' .. uid)
 return 1

@@ -8,6 +8,7 @@ mod lease;
 mod lost_reply;
 mod output;
 mod owner;
+mod pods;
 mod races;
 mod restart;
 mod watch;

@@ -232,7 +232,12 @@ async fn reports_are_read_as_the_state_machine_takes_them() {
             restarts: 1,
             outcome: exited(2),
         }),
-        Reported::Attempt(Event::Finished { index, attempt, outcome: lost() }),
+        Reported::Attempt(Event::Finished {
+            index,
+            attempt,
+            outcome: lost(),
+            containers: Vec::new(),
+        }),
     ];
     let whats: Vec<Reported> = read.into_iter().map(|entry| entry.what.unwrap()).collect();
     assert_eq!(whats, expected);

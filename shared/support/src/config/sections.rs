@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::values::{ByteSize, SecretUrl, duration, folders};
+use super::values::{ByteSize, Secret, SecretUrl, duration, folders};
 
 /// Every setting of the coordinator and the worker.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -17,6 +17,7 @@ pub struct Settings {
     pub worker: WorkerSettings,
     pub lease: LeaseSettings,
     pub backoff: BackoffSettings,
+    pub archive: ArchiveSettings,
     pub log: LogSettings,
 }
 
@@ -99,6 +100,9 @@ pub struct NullSettings {
     pub duration: Duration,
     /// The share of attempts that fail, 0 to 1.
     pub fail_rate: f64,
+    /// Of so many indexes one fails at its first attempt, whatever the rate: the last of each row; 0 is
+    /// none.
+    pub fail_once_in: u32,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -124,6 +128,24 @@ pub struct BackoffSettings {
     pub cap: Duration,
     /// Disruptions of one index after which the Job fails.
     pub max_disruptions: u32,
+}
+
+/// Where the output of finished attempts is kept beyond their Jobs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ArchiveSettings {
+    /// `file:///folder` or `s3://bucket/prefix`; empty is nowhere.
+    pub url: String,
+    /// How long it is kept there; zero is for ever.
+    #[serde(with = "duration")]
+    pub retention: Duration,
+    /// An S3-compatible server, `http(s)://host:port`; AWS if empty.
+    pub endpoint: String,
+    /// The bucket's region; from the environment if empty.
+    pub region: String,
+    /// From the environment (`AWS_ACCESS_KEY_ID` and so on) if empty.
+    pub access_key_id: String,
+    pub secret_access_key: Secret,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -200,7 +222,7 @@ impl Default for WorkerSettings {
 
 impl Default for NullSettings {
     fn default() -> Self {
-        Self { duration: Duration::ZERO, fail_rate: 0.0 }
+        Self { duration: Duration::ZERO, fail_rate: 0.0, fail_once_in: 0 }
     }
 }
 
@@ -216,6 +238,19 @@ impl Default for BackoffSettings {
             base: Duration::from_secs(10),
             cap: Duration::from_secs(10 * 60),
             max_disruptions: 10,
+        }
+    }
+}
+
+impl Default for ArchiveSettings {
+    fn default() -> Self {
+        Self {
+            url: String::new(),
+            retention: Duration::from_secs(30 * 24 * 3600),
+            endpoint: String::new(),
+            region: String::new(),
+            access_key_id: String::new(),
+            secret_access_key: Secret::default(),
         }
     }
 }

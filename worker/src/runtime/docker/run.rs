@@ -230,7 +230,7 @@ impl Running<'_> {
         };
         let code = match outcome {
             Outcome::Exited { code, .. } | Outcome::StartError { code, .. } => Some(code),
-            Outcome::Disrupted { .. } | Outcome::Stopped { .. } => None,
+            Outcome::Disrupted { .. } | Outcome::Stopped { .. } | Outcome::PodFailed { .. } => None,
         };
         match heard {
             Order::Drain { .. } => Ended::Outcome(drained()),

@@ -1,7 +1,6 @@
 //! The names of Pods, which can be turned back into the index and the attempt.
 
-use longshore_job::{CompletionMode, Index};
-use uuid::Uuid;
+use crate::{CompletionMode, Index};
 
 /// Kubernetes' alphabet for generated names: no vowels, and no digits that look like them.
 const ALPHABET: &[u8; 27] = b"bcdfghjklmnpqrstvwxz2456789";
@@ -24,7 +23,7 @@ const WRAPS: u64 = 16;
 /// The name of an attempt's Pod: `<job>-<index>-<5 characters>` for Indexed Jobs, else
 /// `<job>-<5 characters>`, cut to 63 bytes as Kubernetes cuts it.
 pub fn pod_name(job: &str, uid: &str, mode: CompletionMode, index: Index, attempt: u32) -> String {
-    format!("{}{}", prefix(job, mode, index), name_suffix(uid, index, attempt))
+    format!("{}{}", name_prefix(job, mode, index), name_suffix(uid, index, attempt))
 }
 
 /// The indexes and attempts that a Pod of this name may stand for: one at most for Indexed Jobs; for
@@ -39,7 +38,7 @@ pub fn parse_pod_name(job: &str, uid: &str, mode: CompletionMode, pod: &str) -> 
             let Some(index) = index.and_then(|index| index.parse::<Index>().ok()) else {
                 return Vec::new();
             };
-            if head != prefix(job, mode, index) {
+            if head != name_prefix(job, mode, index) {
                 return Vec::new();
             }
             let difference = (sum + SUFFIXES - u64::from(index) % SUFFIXES) % SUFFIXES;
@@ -47,7 +46,7 @@ pub fn parse_pod_name(job: &str, uid: &str, mode: CompletionMode, pod: &str) -> 
             u32::try_from(attempt).map(|attempt| vec![(index, attempt)]).unwrap_or_default()
         }
         CompletionMode::NonIndexed => {
-            if head != prefix(job, mode, 0) {
+            if head != name_prefix(job, mode, 0) {
                 return Vec::new();
             }
             (0..WRAPS)
@@ -62,14 +61,8 @@ pub fn parse_pod_name(job: &str, uid: &str, mode: CompletionMode, pod: &str) -> 
     }
 }
 
-/// The uid of an attempt's Pod: always the same for the same attempt.
-pub fn pod_uid(uid: &str, index: Index, attempt: u32) -> String {
-    let name = format!("{uid}/{index}.{attempt}");
-    Uuid::new_v5(&Uuid::NAMESPACE_OID, name.as_bytes()).to_string()
-}
-
 /// The generated part of a name. Different for each attempt of an index.
-pub(crate) fn name_suffix(uid: &str, index: Index, attempt: u32) -> String {
+pub fn name_suffix(uid: &str, index: Index, attempt: u32) -> String {
     let sum = (u64::from(index) + STRIDE * u64::from(attempt)) % SUFFIXES;
     let mut number = (base(uid) + sum * FACTOR) % SUFFIXES;
     let mut suffix = [b'b'; SUFFIX];
@@ -81,7 +74,8 @@ pub(crate) fn name_suffix(uid: &str, index: Index, attempt: u32) -> String {
     suffix.iter().map(|byte| char::from(*byte)).collect()
 }
 
-pub(crate) fn prefix(job: &str, mode: CompletionMode, index: Index) -> String {
+/// What all Pods of an index have in common at the beginning of their names.
+pub fn name_prefix(job: &str, mode: CompletionMode, index: Index) -> String {
     let tail = match mode {
         CompletionMode::Indexed => format!("-{index}-"),
         CompletionMode::NonIndexed => "-".to_owned(),
@@ -157,13 +151,6 @@ mod tests {
                 assert!(seen.insert(name_suffix("u", index, attempt)), "{index}.{attempt}");
             }
         }
-    }
-
-    #[test]
-    fn a_uid_is_always_the_same_for_an_attempt() {
-        assert_eq!(pod_uid("u", 1, 2), pod_uid("u", 1, 2));
-        assert_ne!(pod_uid("u", 1, 2), pod_uid("u", 1, 3));
-        assert_eq!(pod_uid("u", 1, 2).len(), 36);
     }
 
     proptest! {

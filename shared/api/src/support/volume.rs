@@ -1,0 +1,87 @@
+//! Volumes and what they are filled with.
+
+use super::Support::{Only, Refused, Yes};
+use super::Table;
+
+const VOLUMES: &str = "volumes are emptyDir and hostPath";
+const PROJECTED: &str = "projected are configMap, secret and downwardAPI";
+
+pub(super) const TABLE: Table = &[
+    (
+        "io.k8s.api.core.v1.Volume",
+        &[
+            ("awsElasticBlockStore", Refused(VOLUMES)),
+            ("azureDisk", Refused(VOLUMES)),
+            ("azureFile", Refused(VOLUMES)),
+            ("cephfs", Refused(VOLUMES)),
+            ("cinder", Refused(VOLUMES)),
+            ("configMap", Yes),
+            ("csi", Refused(VOLUMES)),
+            ("downwardAPI", Yes),
+            ("emptyDir", Yes),
+            ("ephemeral", Refused(VOLUMES)),
+            ("fc", Refused(VOLUMES)),
+            ("flexVolume", Refused(VOLUMES)),
+            ("flocker", Refused(VOLUMES)),
+            ("gcePersistentDisk", Refused(VOLUMES)),
+            ("gitRepo", Refused(VOLUMES)),
+            ("glusterfs", Refused(VOLUMES)),
+            ("hostPath", Yes),
+            ("image", Refused(VOLUMES)),
+            ("iscsi", Refused(VOLUMES)),
+            ("name", Yes),
+            ("nfs", Refused(VOLUMES)),
+            ("persistentVolumeClaim", Yes),
+            ("photonPersistentDisk", Refused(VOLUMES)),
+            ("portworxVolume", Refused(VOLUMES)),
+            ("projected", Yes),
+            ("quobyte", Refused(VOLUMES)),
+            ("rbd", Refused(VOLUMES)),
+            ("scaleIO", Refused(VOLUMES)),
+            ("secret", Yes),
+            ("storageos", Refused(VOLUMES)),
+            ("vsphereVolume", Refused(VOLUMES)),
+        ],
+    ),
+    (
+        "io.k8s.api.core.v1.EmptyDirVolumeSource",
+        &[
+            ("medium", Only(&["Memory"], "an emptyDir is on the worker's disk or in its memory")),
+            ("sizeLimit", Yes),
+        ],
+    ),
+    ("io.k8s.api.core.v1.HostPathVolumeSource", &[("path", Yes), ("type", Yes)]),
+    (
+        "io.k8s.api.core.v1.ConfigMapVolumeSource",
+        &[("defaultMode", Yes), ("items", Yes), ("name", Yes), ("optional", Yes)],
+    ),
+    (
+        "io.k8s.api.core.v1.SecretVolumeSource",
+        &[("defaultMode", Yes), ("items", Yes), ("optional", Yes), ("secretName", Yes)],
+    ),
+    ("io.k8s.api.core.v1.KeyToPath", &[("key", Yes), ("mode", Yes), ("path", Yes)]),
+    ("io.k8s.api.core.v1.DownwardAPIVolumeSource", &[("defaultMode", Yes), ("items", Yes)]),
+    (
+        "io.k8s.api.core.v1.DownwardAPIVolumeFile",
+        &[("fieldRef", Yes), ("mode", Yes), ("path", Yes), ("resourceFieldRef", Yes)],
+    ),
+    (
+        "io.k8s.api.core.v1.PersistentVolumeClaimVolumeSource",
+        &[("claimName", Yes), ("readOnly", Yes)],
+    ),
+    ("io.k8s.api.core.v1.ProjectedVolumeSource", &[("defaultMode", Yes), ("sources", Yes)]),
+    (
+        "io.k8s.api.core.v1.VolumeProjection",
+        &[
+            ("clusterTrustBundle", Refused(PROJECTED)),
+            ("configMap", Yes),
+            ("downwardAPI", Yes),
+            ("podCertificate", Refused(PROJECTED)),
+            ("secret", Yes),
+            ("serviceAccountToken", Refused("there are no service accounts")),
+        ],
+    ),
+    ("io.k8s.api.core.v1.ConfigMapProjection", &[("items", Yes), ("name", Yes), ("optional", Yes)]),
+    ("io.k8s.api.core.v1.SecretProjection", &[("items", Yes), ("name", Yes), ("optional", Yes)]),
+    ("io.k8s.api.core.v1.DownwardAPIProjection", &[("items", Yes)]),
+];

@@ -1,0 +1,27 @@
+//! Completions that change: indexes that the Job loses, and may get back.
+
+use super::{Job, Step};
+
+impl Job {
+    /// After a change of the specification or of the owner: forgets the indexes that the Job has no more.
+    /// Those that still run are stopped like any surplus, and forgotten when they end. An index that
+    /// returns is run again, whatever became of it before.
+    pub(super) fn fit_range(&mut self, step: &mut Step) {
+        if self.is_finished() {
+            return;
+        }
+        let range = self.range();
+        let in_flight = self.roster.reaches(range);
+        step.touched.extend(self.roster.clear_waiting(range));
+        let completed = self.completed.truncate(range);
+        let failed = self.failed.truncate(range);
+        if completed || failed {
+            step.delta.forgotten = Some(range);
+        }
+        if completed || failed || in_flight {
+            self.header.first_attempt = self.header.latest_attempt.saturating_add(1);
+        }
+        self.untried = self.untried.min(range);
+        self.tally_all();
+    }
+}
