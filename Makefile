@@ -15,7 +15,7 @@ demo:
 test:
 	deploy/setup --tests
 	deploy/local-images busybox python
-	timeout --kill-after=30 $(TEST_SECONDS) cargo test --workspace --locked
+	timeout --kill-after=30 $(TEST_SECONDS) cargo test --workspace --locked --no-fail-fast
 
 lint: cargo-deny
 	cargo fmt --all --check

@@ -121,10 +121,16 @@ pub(crate) async fn patch(
 ) -> Result<Response, Failure> {
     let write = Write::of(&app, request).await?;
     let kind = body::patch_type(&write.parts.headers)?;
+    let names_version = mentions(&write.body, "resourceVersion");
     let change = |current: &Job| {
         let current = serde_json::to_value(current).map_err(ApiError::internal)?;
         let patched = apply_patch(&current, kind, &write.body).map_err(ApiError::from)?;
-        decode(patched, write.validation)
+        let (mut new, notes) = decode(patched, write.validation)?;
+        if !names_version {
+            // It is that of the Job the patch was laid on, by chance, and no wish of the client.
+            new.metadata.resource_version = None;
+        }
+        Ok((new, notes))
     };
     write.change(&app, &namespace, &name, change).await
 }
@@ -136,6 +142,10 @@ pub(crate) async fn write_status() -> Failure {
 
 fn decode(value: Value, mode: FieldValidation) -> Result<(Job, Vec<Warning>), Failure> {
     decode_job(value, mode).map_err(|errors| ApiError::undecodable(Resource::Jobs, &errors).into())
+}
+
+fn mentions(body: &[u8], word: &str) -> bool {
+    body.windows(word.len()).any(|window| window == word.as_bytes())
 }
 
 /// A request that writes: what it asks for and how it is to be answered.

@@ -171,6 +171,23 @@ async fn a_job_is_replaced_if_it_is_still_the_one_that_was_read() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn patches_at_the_same_time_all_take_effect() {
+    let fixture = Fixture::start().await;
+    fixture.create("a").await;
+    let path = format!("{JOBS}/a");
+    let patches = (0..6).map(|n| json!({"metadata": {"labels": {format!("n{n}"): "set"}}}));
+    let patches: Vec<_> = patches.collect();
+    let sent = patches.iter().map(|patch| fixture.patch(&path, "merge-patch", patch));
+    for answer in futures::future::join_all(sent).await {
+        answer.expect(200);
+    }
+    let labels = fixture.get(&path).await.expect(200);
+    for n in 0..6 {
+        assert_eq!(at(&labels, &format!("metadata.labels.n{n}")), "set");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_job_is_patched_in_three_ways() {
     let fixture = Fixture::start().await;
     fixture.create("a").await;
