@@ -11,15 +11,16 @@ impl Job {
             return;
         }
         let range = self.range();
-        let in_flight = self.roster.reaches(range);
+        let mut latest = self.roster.latest_attempt(range);
         step.touched.extend(self.roster.clear_waiting(range));
         let completed = self.completed.truncate(range);
         let failed = self.failed.truncate(range);
         if completed || failed {
             step.delta.forgotten = Some(range);
+            latest = Some(self.header.latest_attempt);
         }
-        if completed || failed || in_flight {
-            self.header.first_attempt = self.header.latest_attempt.saturating_add(1);
+        if let Some(latest) = latest {
+            self.header.first_attempt = self.header.first_attempt.max(latest.saturating_add(1));
         }
         self.untried = self.untried.min(range);
         self.tally_all();

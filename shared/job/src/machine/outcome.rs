@@ -121,6 +121,7 @@ impl Job {
             step.delta.completed.push(index);
         }
     }
+
     /// A failure counts against the limits unless a policy ignores it, and its index waits its back-off.
     fn failure(&mut self, ended: &Ended<'_>, verdict: Verdict, step: &mut Step) {
         let mut next = next(ended.live);

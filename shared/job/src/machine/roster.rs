@@ -121,9 +121,13 @@ impl Roster {
         self.ready
     }
 
-    /// Whether an index from `from` on is in flight.
-    pub(super) fn reaches(&self, from: Index) -> bool {
-        self.records.range(from..).next().is_some()
+    /// The highest number of an attempt that the indexes from `from` on have had, of those in flight.
+    pub(super) fn latest_attempt(&self, from: Index) -> Option<u32> {
+        let numbers = self.records.range(from..).map(|(_, live)| match live.phase {
+            Phase::Waiting => live.attempt.number.saturating_sub(1),
+            Phase::Offered | Phase::Claimed | Phase::Finished => live.attempt.number,
+        });
+        numbers.max()
     }
 
     /// Takes out the indexes from `from` on that are between attempts.

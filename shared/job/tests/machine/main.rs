@@ -11,6 +11,7 @@ mod managed;
 mod model;
 mod outcome;
 mod per_index;
+mod reference;
 mod replacement;
 mod success_policy;
 mod suspend;

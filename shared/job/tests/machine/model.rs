@@ -2,11 +2,12 @@
 
 use longshore_job::ConditionType::*;
 use longshore_job::{
-    Backoff, CompletionMode, Header, Index, Job, Live, Millis, Outcome, Phase, RestartPolicy, Spec,
+    Backoff, CompletionMode, FailureAction, FailureRule, Header, Index, IndexSet, Job, Live,
+    Millis, Outcome, Phase, RestartPolicy, Spec, SuccessRule,
 };
 use proptest::prelude::*;
 
-use crate::bench::{exit, indexed, lost};
+use crate::bench::{exit, indexed, lost, on_disruption, on_exit};
 use crate::invariants::check_update;
 use crate::world::World;
 
@@ -19,11 +20,15 @@ enum Step {
     Start(usize),
     FailInPlace(usize),
     Finish(usize, Outcome),
-    Obey(usize),
+    Obey(usize, i32),
+    DeletePod(usize, bool),
     Pass(Millis),
     Suspend(bool),
     Parallelism(u32),
     BackoffLimit(u32),
+    MaxFailedIndexes(Option<u32>),
+    /// With parallelism, as an elastic Job needs it.
+    Completions(u32),
 }
 
 fn spec() -> impl Strategy<Value = Spec> {
@@ -32,41 +37,109 @@ fn spec() -> impl Strategy<Value = Spec> {
         1 => (0u32..5).prop_map(|n| (CompletionMode::NonIndexed, Some(n))),
         2 => Just((CompletionMode::NonIndexed, None)),
     ];
-    let policy = prop_oneof![Just(RestartPolicy::Never), Just(RestartPolicy::OnFailure)];
-    let deadline = prop_oneof![4 => Just(None), 1 => (1_000u64..90_000).prop_map(Some)];
-    let limit = prop_oneof![0u32..4, Just(50)];
-    (mode, policy, 0u32..5, limit, deadline, any::<bool>(), 0u32..4).prop_map(
-        |(
-            (mode, completions),
-            restart_policy,
-            parallelism,
-            backoff_limit,
-            deadline,
-            suspend,
-            max,
-        )| {
-            Spec {
+    let restart_policy = prop_oneof![Just(RestartPolicy::Never), Just(RestartPolicy::OnFailure)];
+    let active_deadline = prop_oneof![4 => Just(None), 1 => (1_000u64..90_000).prop_map(Some)];
+    let backoff_limit = prop_oneof![0u32..4, Just(50)];
+    let limits = (backoff_limit, active_deadline, 0u32..4);
+    (mode, restart_policy, 0u32..5, limits, any::<bool>(), policies()).prop_map(
+        |((mode, completions), restart_policy, parallelism, limits, suspend, policies)| {
+            let (backoff_limit, active_deadline, max_disruptions) = limits;
+            allowed(Spec {
                 mode,
                 completions,
                 restart_policy,
                 parallelism,
                 backoff_limit,
-                active_deadline: deadline,
+                active_deadline,
                 suspend,
-                max_disruptions: max,
+                max_disruptions,
                 backoff: Backoff { base: 1_000, cap: 8_000 },
                 ttl_after_finished: Some(1_000),
+                backoff_limit_per_index: policies.per_index,
+                max_failed_indexes: policies.max_failed,
+                failure_policy: policies.failure,
+                success_policy: policies.success,
                 ..indexed(0, 0)
-            }
+            })
         },
     )
+}
+
+#[derive(Clone, Debug)]
+struct Policies {
+    per_index: Option<u32>,
+    max_failed: Option<u32>,
+    failure: Vec<FailureRule>,
+    success: Vec<SuccessRule>,
+}
+
+fn policies() -> impl Strategy<Value = Policies> {
+    use FailureAction::*;
+    let action = prop_oneof![
+        1 => Just(FailJob),
+        2 => Just(FailIndex),
+        3 => Just(Ignore),
+        1 => Just(Count),
+    ];
+    let failure = (action, 0usize..4).prop_map(|(action, on)| match on {
+        0 => on_disruption(action),
+        on => on_exit(action, [&[1][..], &[2, 143], &[1, 2, 128]][on - 1]),
+    });
+    let indexes = prop::option::of(prop::collection::vec(0u32..7, 1..4));
+    let success = (indexes, prop::option::of(1u32..4)).prop_map(|(indexes, count)| SuccessRule {
+        indexes: indexes.map(|indexes| set(&indexes)),
+        count,
+    });
+    let failure = prop_oneof![Just(vec![]), prop::collection::vec(failure, 1..4)];
+    let success = prop_oneof![3 => Just(vec![]), 1 => prop::collection::vec(success, 1..3)];
+    let per_index = prop::option::of(0u32..3);
+    (per_index, max_failed(), failure, success).prop_map(
+        |(per_index, max_failed, failure, success)| Policies {
+            per_index,
+            max_failed,
+            failure,
+            success,
+        },
+    )
+}
+
+fn max_failed() -> impl Strategy<Value = Option<u32>> {
+    prop::option::of(0u32..4)
+}
+
+fn set(indexes: &[Index]) -> IndexSet {
+    let mut set = IndexSet::new();
+    for index in indexes {
+        set.insert(*index);
+    }
+    set
+}
+
+/// Without what validation refuses.
+fn allowed(mut spec: Spec) -> Spec {
+    let indexed = spec.mode == CompletionMode::Indexed;
+    if spec.restart_policy != RestartPolicy::Never {
+        spec.failure_policy.clear();
+    }
+    if spec.restart_policy != RestartPolicy::Never || !indexed {
+        spec.backoff_limit_per_index = None;
+    }
+    if spec.backoff_limit_per_index.is_none() {
+        spec.max_failed_indexes = None;
+        spec.failure_policy.retain(|rule| rule.action != FailureAction::FailIndex);
+    }
+    if !indexed {
+        spec.success_policy.clear();
+    }
+    spec
 }
 
 fn step() -> impl Strategy<Value = Step> {
     let n = 0usize..8;
     let outcome = prop_oneof![
         5 => Just(exit(0)),
-        3 => Just(exit(1)),
+        2 => Just(exit(1)),
+        2 => Just(exit(2)),
         2 => any::<bool>().prop_map(lost),
         1 => Just(Outcome::StartError { reason: "ErrImagePull".into(), message: String::new(), code: 128 }),
     ];
@@ -78,11 +151,15 @@ fn step() -> impl Strategy<Value = Step> {
         5 => n.clone().prop_map(Step::Start),
         3 => n.clone().prop_map(Step::FailInPlace),
         6 => (n.clone(), outcome).prop_map(|(n, outcome)| Step::Finish(n, outcome)),
-        3 => n.prop_map(Step::Obey),
+        3 => (n.clone(), prop_oneof![2 => Just(143), 1 => Just(0)])
+            .prop_map(|(n, code)| Step::Obey(n, code)),
+        2 => (n, any::<bool>()).prop_map(|(n, evicted)| Step::DeletePod(n, evicted)),
         4 => (1u64..12_000).prop_map(Step::Pass),
         2 => any::<bool>().prop_map(Step::Suspend),
         2 => (0u32..5).prop_map(Step::Parallelism),
         1 => (0u32..5).prop_map(Step::BackoffLimit),
+        1 => max_failed().prop_map(Step::MaxFailedIndexes),
+        2 => (0u32..7).prop_map(Step::Completions),
     ]
 }
 
@@ -101,7 +178,8 @@ fn take(world: &mut World, step: Step) {
             }
         }
         Step::Finish(n, outcome) => world.finish(n, outcome),
-        Step::Obey(n) => world.obey(n),
+        Step::Obey(n, code) => world.obey(n, code),
+        Step::DeletePod(n, evicted) => world.delete_pod(n, evicted),
         Step::Pass(time) => {
             world.now += time;
             if world.job.next_wake().is_some_and(|wake| wake <= world.now) {
@@ -111,6 +189,16 @@ fn take(world: &mut World, step: Step) {
         Step::Suspend(suspend) => world.change(|spec| spec.suspend = suspend),
         Step::Parallelism(parallelism) => world.change(|spec| spec.parallelism = parallelism),
         Step::BackoffLimit(limit) => world.change(|spec| spec.backoff_limit = limit),
+        Step::MaxFailedIndexes(max) => {
+            if world.spec.backoff_limit_per_index.is_some() {
+                world.change(|spec| spec.max_failed_indexes = max);
+            }
+        }
+        Step::Completions(n) => {
+            if world.spec.mode == CompletionMode::Indexed {
+                world.change(|spec| (spec.completions, spec.parallelism) = (Some(n), n));
+            }
+        }
     }
 }
 
@@ -119,21 +207,22 @@ pub(crate) fn check_step(world: &World, old: &Header, old_spec: &Spec) {
     let (job, header, spec) = (&world.job, world.job.header(), world.job.spec());
 
     // Limits are exact, disruptions free, and nothing is counted twice.
-    assert_eq!(header.failed, world.failures + world.killed);
-    assert_eq!(header.counted_failures, world.counted);
-    assert_eq!(header.disruptions, world.disrupted);
-    assert!(job.completed().iter().eq(world.succeeded.iter().copied()));
-    assert_eq!(header.succeeded, job.completed().len());
-    let over = match spec.restart_policy {
-        RestartPolicy::Never => world.counted > spec.backoff_limit,
-        RestartPolicy::OnFailure => world.counted >= spec.backoff_limit.max(1),
-    };
-    let decided = header.is(FailureTarget) || header.is(SuccessCriteriaMet);
-    assert!(decided || !over);
-    if header.is(FailureTarget) && !old.is(FailureTarget) {
-        let reason = header.condition(FailureTarget).map(|condition| condition.reason.as_str());
-        assert!(over || reason != Some("BackoffLimitExceeded"));
+    let reference = &world.reference;
+    if !old.is_finished() {
+        assert!(job.completed().iter().eq(reference.completed()));
+        assert!(job.failed().iter().eq(reference.failed_indexes(spec)));
+        assert_eq!(header.succeeded, job.completed().len());
+        assert_eq!(header.failed_indexes, job.failed().len());
     }
+    assert_eq!(header.failed, reference.failed_pods());
+    assert_eq!(header.counted_failures, reference.counted());
+    assert_eq!(header.disruptions, reference.disruptions());
+    if spec.backoff_limit_per_index.is_some() {
+        for (index, live) in job.in_flight() {
+            assert_eq!(live.attempt.index_failures, reference.failures_of(index));
+        }
+    }
+    check_decision(world, old);
 
     // Parallelism is kept.
     let in_flight = header.active + header.terminating;
@@ -142,9 +231,33 @@ pub(crate) fn check_step(world: &World, old: &Header, old_spec: &Spec) {
     assert!(header.ready <= header.active);
 
     check_update(old, old_spec, job);
-    if header.is(Complete) && !old.is(Complete) {
-        assert!(spec.completions.is_none_or(|n| job.completed().iter().eq(0..n)));
+}
+
+/// The Job's end is decided when the reference says so, and for the same reason.
+fn check_decision(world: &World, old: &Header) {
+    if decision(old).is_some() {
+        return;
     }
+    let (header, spec) = (world.job.header(), world.job.spec());
+    let expected = world.reference.reason(spec, header.active);
+    match decision(header) {
+        // By time or by lost hosts, of which the reference knows nothing.
+        Some("DeadlineExceeded" | "DisruptedTooOften") => {
+            assert_ne!(expected, Some("PodFailurePolicy"));
+        }
+        // What a suspended Job still has active is looked at before it is told to stop.
+        None if spec.suspend => assert!(matches!(expected, None | Some("CompletionsReached"))),
+        decided => assert_eq!(decided, expected),
+    }
+    if decision(header) == Some("CompletionsReached") {
+        assert!(spec.completions.is_none_or(|n| world.job.completed().iter().eq(0..n)));
+    }
+}
+
+/// The reason of the condition that says how the Job is going to end.
+fn decision(header: &Header) -> Option<&str> {
+    let condition = header.condition(FailureTarget).or(header.condition(SuccessCriteriaMet))?;
+    Some(&condition.reason)
 }
 
 /// What a new owner must find as the old one left it.
@@ -187,7 +300,7 @@ fn run_to_the_end(world: &mut World) {
                 break;
             }
             let all = world.stored.live.len();
-            (0..all).for_each(|_| world.obey(0));
+            (0..all).for_each(|_| world.obey(0, 143));
             (0..all).for_each(|_| world.claim(0));
             let restart = |live: &Live| live.attempt.restarts == live.granted;
             if world.stored.live.values().all(restart) {
@@ -207,7 +320,7 @@ fn run_to_the_end(world: &mut World) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 2_000, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 10_000, ..ProptestConfig::default() })]
 
     #[test]
     fn every_history_keeps_the_rules(

@@ -1,17 +1,21 @@
 //! A small model of everything around the state machine: the store with its scripts, the stream of
 //! events, workers, and an owner that may be lost at any point.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
 use longshore_job::{
-    Action, Delta, Event, Header, Index, IndexSet, Job, Live, Millis, Outcome, Phase, Spec,
+    Action, ConditionType, Delta, Event, Header, Index, IndexSet, Job, Live, Millis, Outcome,
+    Phase, Spec,
 };
+
+use crate::reference::Reference;
 
 /// What survives the loss of an owner.
 #[derive(Default)]
 pub(crate) struct Stored {
     pub(crate) header: Header,
     pub(crate) done: IndexSet,
+    pub(crate) failed: IndexSet,
     pub(crate) live: BTreeMap<Index, Live>,
     claimable: bool,
 }
@@ -28,11 +32,7 @@ pub(crate) struct World {
     /// The last attempt number that was offered, by index.
     numbers: BTreeMap<Index, u32>,
     /// What the accounts should say.
-    pub(crate) failures: u32,
-    pub(crate) counted: u32,
-    pub(crate) disrupted: u32,
-    pub(crate) killed: u32,
-    pub(crate) succeeded: BTreeSet<Index>,
+    pub(crate) reference: Reference,
 }
 
 impl World {
@@ -46,11 +46,7 @@ impl World {
             todo: VecDeque::new(),
             purged: false,
             numbers: BTreeMap::new(),
-            failures: 0,
-            counted: 0,
-            disrupted: 0,
-            killed: 0,
-            succeeded: BTreeSet::new(),
+            reference: Reference::default(),
         }
     }
 
@@ -82,13 +78,9 @@ impl World {
     pub(crate) fn restored(&self) -> Job {
         let live = self.stored.live.iter().map(|(index, live)| (*index, live.clone()));
         let done = IndexSet::from_bytes(&self.stored.done.to_bytes());
-        Job::restore(
-            self.job.spec().clone(),
-            self.stored.header.clone(),
-            done,
-            IndexSet::new(),
-            live,
-        )
+        let failed = IndexSet::from_bytes(&self.stored.failed.to_bytes());
+        let spec = self.job.spec().clone();
+        Job::restore(spec, self.stored.header.clone(), done, failed, live)
     }
 
     pub(crate) fn change(&mut self, change: impl FnOnce(&mut Spec)) {
@@ -143,12 +135,32 @@ impl World {
         }
     }
 
-    /// The n-th attempt that was told to stop obeys.
-    pub(crate) fn obey(&mut self, n: usize) {
+    /// The n-th attempt that was told to stop obeys, and ends with this exit code.
+    pub(crate) fn obey(&mut self, n: usize, code: i32) {
         let told = |live: &Live| live.phase == Phase::Claimed && live.stop.is_some();
         if let Some(index) = self.nth(n, told) {
-            self.end(index, Outcome::Stopped { code: Some(143) });
+            self.end(index, Outcome::Stopped { code: Some(code) });
         }
+    }
+
+    /// A client deletes or evicts the Pod of the n-th attempt that hasn't ended.
+    pub(crate) fn delete_pod(&mut self, n: usize, evicted: bool) {
+        let in_flight = |live: &Live| matches!(live.phase, Phase::Offered | Phase::Claimed);
+        let Some(index) = self.nth(n, in_flight) else { return };
+        let now = self.now;
+        let live = self.record(index);
+        if live.attempt.deleted.is_none() {
+            if live.stop.is_some() {
+                return;
+            }
+            live.attempt.deleted = Some(now);
+            live.attempt.evicted = evicted;
+        }
+        let (at, evicted) = (live.attempt.deleted.unwrap_or(now), live.attempt.evicted);
+        let attempt = live.attempt.number;
+        let grace_seconds = 5;
+        let deleted = Event::PodDeleted { index, attempt, at, grace_seconds, evicted };
+        self.stream.push_back(deleted);
     }
 
     pub(crate) fn is_quiet(&self) -> bool {
@@ -170,21 +182,19 @@ impl World {
 
     /// Keeps the accounts by what the event says, independently of how the machine does.
     fn expect(&mut self, event: &Event) {
-        let failing = self.job.header().is(longshore_job::ConditionType::FailureTarget);
+        let failing = self.job.header().is(ConditionType::FailureTarget);
+        let spec = self.job.spec();
         match event {
-            Event::ContainerFailed { .. } if !failing => self.counted += 1,
-            Event::Finished { .. } if failing => self.killed += 1,
-            Event::Finished { index, outcome, .. } => match outcome {
-                Outcome::Exited { code: 0, .. } => {
-                    assert!(self.succeeded.insert(*index), "index {index} ran again");
-                }
-                Outcome::Exited { .. } | Outcome::StartError { .. } | Outcome::PodFailed { .. } => {
-                    self.failures += 1;
-                    self.counted += 1;
-                }
-                Outcome::Disrupted { .. } => self.disrupted += 1,
-                Outcome::Stopped { .. } => {}
-            },
+            Event::ContainerFailed { .. } if !failing => self.reference.fail_in_place(),
+            Event::Finished { index, outcome, .. } => {
+                let attempt = &self.stored.live[index].attempt;
+                self.reference.end(spec, *index, attempt, outcome, failing);
+            }
+            Event::SpecChanged(new) if !self.job.is_finished() => {
+                let runs =
+                    |index| self.job.live(index).is_some_and(|live| live.phase != Phase::Waiting);
+                self.reference.fit(new.completions, runs);
+            }
             _ => {}
         }
     }
@@ -193,8 +203,15 @@ impl World {
     fn commit(&mut self, delta: Delta) {
         self.stored.header = self.job.header().clone();
         self.stored.claimable = self.job.grants_claims() && !self.spec.suspend;
+        if let Some(range) = delta.forgotten {
+            self.stored.done.truncate(range);
+            self.stored.failed.truncate(range);
+        }
         for index in delta.completed {
-            assert!(self.stored.done.insert(index));
+            assert!(self.stored.done.insert(index), "index {index} ran again");
+        }
+        for index in delta.failed {
+            assert!(self.stored.failed.insert(index), "index {index} failed again");
         }
         for (index, live) in delta.live {
             let old = self.stored.live.get(&index);
@@ -254,8 +271,9 @@ impl World {
             if let Action::Offer { index, attempt } = action {
                 let last = self.numbers.insert(*index, *attempt).unwrap_or(0);
                 let again = self.job.live(*index).is_some_and(|live| live.attempt.number == last);
-                assert!(*attempt == last + 1 || again, "index {index}: {last} then {attempt}");
-                assert!(!self.succeeded.contains(index), "index {index} is done");
+                assert!(*attempt > last || again, "index {index}: {last} then {attempt}");
+                assert!(!self.job.completed().contains(*index), "index {index} is done");
+                assert!(!self.job.failed().contains(*index), "index {index} has failed");
             }
         }
         crate::model::check_step(self, header, spec);
