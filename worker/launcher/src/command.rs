@@ -44,6 +44,23 @@ impl<'a> Command<'a> {
         }
     }
 
+    /// Makes a process that does nothing until a signal ends it.
+    pub(crate) fn pause(pipe: Pipe) -> Result<Self, StartError<'a>> {
+        // SAFETY: as above.
+        match unsafe { libc::fork() } {
+            0 => {
+                clean_signals();
+                drop(pipe.writer);
+                loop {
+                    // SAFETY: it touches no memory.
+                    unsafe { libc::pause() };
+                }
+            }
+            -1 => Err(StartError { name: None, errno: last_errno() }),
+            pid => Ok(Self { name: c"", pid, report: pipe.reader }),
+        }
+    }
+
     pub(crate) fn pid(&self) -> c_int {
         self.pid
     }
@@ -68,9 +85,7 @@ impl<'a> Command<'a> {
 
 /// In the new process: gives it to the command's program, or reports why not and ends.
 fn become_command(name: &CStr, arguments: Arguments<'_>, report: &OwnedFd) -> ! {
-    // SAFETY: these calls touch no memory but the action, which is as long as the kernel's own;
-    // the set, which is initialised before it is read; and the report, which is readable for its
-    // length.
+    // SAFETY: these calls touch no memory but the report, which is readable for its length.
     unsafe {
         // A group of its own: what a terminal sends goes to the command alone, and is not
         // forwarded to it once more.
@@ -78,19 +93,27 @@ fn become_command(name: &CStr, arguments: Arguments<'_>, report: &OwnedFd) -> ! 
         // SIGTTOU is still held back here, so this doesn't stop a process in the background; and
         // it fails where there is no terminal, as it should.
         libc::tcsetpgrp(libc::STDIN_FILENO, libc::getpid());
-        // All zeros are the default. Asked of the kernel itself, as the C library leaves out two
-        // signals that it keeps for itself.
-        let default = [0u64; 4];
-        for signal in 1..=libc::SIGRTMAX() {
-            libc::syscall(libc::SYS_rt_sigaction, signal, &default, ptr::null_mut::<u64>(), 8usize);
-        }
-        let mut none = MaybeUninit::uninit();
-        libc::sigemptyset(none.as_mut_ptr());
-        libc::sigprocmask(libc::SIG_SETMASK, none.as_ptr(), ptr::null_mut());
-
+        clean_signals();
         let errno = execute(name, arguments).to_ne_bytes();
         libc::write(report.as_raw_fd(), errno.as_ptr().cast(), errno.len());
         libc::_exit(127)
+    }
+}
+
+/// Every signal at its default, and none held back.
+fn clean_signals() {
+    // All zeros are the default. Asked of the kernel itself, as the C library leaves out two signals that
+    // it keeps for itself.
+    let default = [0u64; 4];
+    let mut none = MaybeUninit::uninit();
+    // SAFETY: these calls touch no memory but the action, which is as long as the kernel's own, and the
+    // set, which is initialised before it is read.
+    unsafe {
+        for signal in 1..=libc::SIGRTMAX() {
+            libc::syscall(libc::SYS_rt_sigaction, signal, &default, ptr::null_mut::<u64>(), 8usize);
+        }
+        libc::sigemptyset(none.as_mut_ptr());
+        libc::sigprocmask(libc::SIG_SETMASK, none.as_ptr(), ptr::null_mut());
     }
 }
 

@@ -19,7 +19,11 @@
 //!
 //! # Use
 //!
-//! `launcher [--deadline PATH] [--exit-file PATH] -- COMMAND [ARGUMENT...]`
+//! `launcher [--deadline PATH] [--exit-file PATH] [--secrets PATH] -- COMMAND [ARGUMENT...]`
+//!
+//! `--secrets` names a file with more variables, and with the command if that holds Secrets (see
+//! `src/secrets.rs`). `launcher --pause --` runs no command: it stays until SIGTERM or its deadline, and
+//! so holds a Pod's network.
 //!
 //! The worker makes `launcher --` the container's entrypoint, so that nothing that a user writes
 //! is read as an option.
@@ -67,6 +71,7 @@
 mod command;
 mod options;
 mod record;
+mod secrets;
 mod sys;
 mod watch;
 
@@ -134,8 +139,15 @@ fn supervise<'a>(options: &Options<'a>, child: &mut Option<i32>) -> Result<End<'
         return Err(End::Refused { reason: "deadline passed", errno: None });
     }
 
+    let mut words = options.command;
+    if let Some(path) = options.secrets {
+        let secret = secrets::take(path);
+        let secret = secret.map_err(|errno| End::refused("secrets can't be read", errno))?;
+        words = secret.unwrap_or(words);
+    }
     let pipe = Pipe::new().map_err(|errno| End::refused("no pipe can be had", errno))?;
-    let command = match Command::start(options.command, pipe) {
+    let started = if options.pause { Command::pause(pipe) } else { Command::start(words, pipe) };
+    let command = match started {
         Ok(command) => command,
         Err(error) => return Ok(End::StartError(error)),
     };

@@ -11,6 +11,10 @@ const EXIT_FILE: &CStr = c"/.longshore-exit";
 pub(crate) struct Options<'a> {
     pub(crate) deadline: &'a CStr,
     pub(crate) exit_file: &'a CStr,
+    /// Where variables and a command are that hold Secrets.
+    pub(crate) secrets: Option<&'a CStr>,
+    /// Nothing is run but the launcher itself.
+    pub(crate) pause: bool,
     /// The command and its arguments; may be empty.
     pub(crate) command: Arguments<'a>,
 }
@@ -19,22 +23,35 @@ impl<'a> Options<'a> {
     /// Reads the arguments, the first of which is the launcher's own name. The error is a reason
     /// to refuse.
     pub(crate) fn parse(mut arguments: Arguments<'a>) -> Result<Self, &'static str> {
-        let mut options = Self { deadline: DEADLINE, exit_file: EXIT_FILE, command: arguments };
+        let mut options = Self {
+            deadline: DEADLINE,
+            exit_file: EXIT_FILE,
+            secrets: None,
+            pause: false,
+            command: arguments,
+        };
         arguments.next();
         loop {
             let Some(option) = arguments.next() else {
                 return Err("no -- before the command");
             };
-            let value = match option.to_bytes() {
+            match option.to_bytes() {
                 b"--" => {
                     options.command = arguments;
                     return Ok(options);
                 }
-                b"--deadline" => &mut options.deadline,
-                b"--exit-file" => &mut options.exit_file,
-                _ => return Err("unknown option before --"),
-            };
-            *value = arguments.next().ok_or("option without its value")?;
+                b"--pause" => options.pause = true,
+                option => {
+                    let value = arguments.next();
+                    let value = || value.ok_or("option without its value");
+                    match option {
+                        b"--deadline" => options.deadline = value()?,
+                        b"--exit-file" => options.exit_file = value()?,
+                        b"--secrets" => options.secrets = Some(value()?),
+                        _ => return Err("unknown option before --"),
+                    }
+                }
+            }
         }
     }
 }
@@ -60,7 +77,10 @@ mod tests {
             OwnedArguments::new(&[c"launcher", c"--exit-file", c"/e", c"--deadline", c"/d", c"--"]);
         let options = Options::parse(given.borrow()).expect("valid");
         assert_eq!((options.deadline, options.exit_file), (c"/d", c"/e"));
-        assert_eq!(options.command.count(), 0);
+        assert_eq!((options.command.count(), options.secrets, options.pause), (0, None, false));
+        let given = OwnedArguments::new(&[c"launcher", c"--secrets", c"/s", c"--pause", c"--"]);
+        let options = Options::parse(given.borrow()).expect("valid");
+        assert_eq!((options.secrets, options.pause), (Some(c"/s"), true));
     }
 
     #[test]

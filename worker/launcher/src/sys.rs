@@ -139,6 +139,24 @@ pub(crate) fn open_for_writing(path: &CStr) -> Option<OwnedFd> {
     open(path, libc::O_WRONLY | libc::O_NOCTTY).ok()
 }
 
+/// A file's length in bytes.
+pub(crate) fn length(file: &OwnedFd) -> Result<usize, Errno> {
+    let mut stat = MaybeUninit::uninit();
+    // SAFETY: the record is ours to write to, and is only read once it was filled.
+    let stat = unsafe {
+        if libc::fstat(file.as_raw_fd(), stat.as_mut_ptr()) != 0 {
+            return Err(last_errno());
+        }
+        stat.assume_init()
+    };
+    usize::try_from(stat.st_size).map_err(|_| libc::EINVAL)
+}
+
+/// A file's number among those of this process.
+pub(crate) fn number(file: &OwnedFd) -> c_int {
+    file.as_raw_fd()
+}
+
 /// Reads from the file's start; gives the number of bytes.
 pub(crate) fn read_from_start(file: &OwnedFd, buffer: &mut [u8]) -> Option<usize> {
     // SAFETY: the buffer is ours to write to, for its length.

@@ -67,6 +67,11 @@ impl Place {
 
     /// The launcher with a command, not yet started; its working folder is the place's.
     pub(crate) fn launcher(&self, command: &[&str]) -> Command {
+        self.launcher_with(&[], command)
+    }
+
+    /// The same with more options.
+    pub(crate) fn launcher_with(&self, options: &[&str], command: &[&str]) -> Command {
         let program = env!("CARGO_BIN_EXE_longshore-launcher").to_owned();
         let mut line = self.before.clone();
         line.push(program);
@@ -74,7 +79,7 @@ impl Place {
         launcher.args(&line[1..]).current_dir(self.folder.path());
         launcher.arg("--deadline").arg(self.deadline());
         launcher.arg("--exit-file").arg(self.exit_file());
-        launcher.arg("--").args(command);
+        launcher.args(options).arg("--").args(command);
         launcher.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         launcher
     }
