@@ -5,12 +5,13 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
+use longshore_api::policy::ClusterPolicy;
 use longshore_api::spec::ClusterDefaults;
 use longshore_archive::{Archive, ArchiveError, Credentials};
 use longshore_broker::{BrokerSettings, Publisher};
 use longshore_owner::{OwnerError, OwnerSettings};
 use longshore_server::{ServerError, ServerSettings};
-use longshore_store::{Store, StoreError, StoreSettings};
+use longshore_store::{Seal, SealError, Store, StoreError, StoreSettings};
 use longshore_support::config::{ArchiveSettings, ConfigError, Settings};
 use longshore_support::retry::{self, Failure, Policy, Server};
 use longshore_support::telemetry::TelemetryError;
@@ -49,6 +50,10 @@ pub(crate) enum ServeError {
     Amqp(String),
     #[error(transparent)]
     Store(#[from] StoreError),
+    #[error("setting secrets.key_file: it can't be read")]
+    SecretsFile(#[source] std::io::Error),
+    #[error("settings secrets.key and secrets.key_file")]
+    Secrets(#[source] SealError),
     #[error("the log archive")]
     Archive(#[from] ArchiveError),
     #[error(transparent)]
@@ -90,6 +95,7 @@ async fn run(
         ServerSettings {
             listen: settings.coordinator.listen.clone(),
             defaults: defaults.clone(),
+            policy: policy(settings),
             node_grace: settings.lease.length,
             archive: archive.clone(),
         },
@@ -140,8 +146,9 @@ async fn connect(
     settings: &Settings,
     shutdown: &CancellationToken,
 ) -> Result<Option<Store>, ServeError> {
-    let mut store =
-        StoreSettings::new(settings.redis.url.expose()).with_shards(settings.coordinator.shards);
+    let mut store = StoreSettings::new(settings.redis.url.expose())
+        .with_shards(settings.coordinator.shards)
+        .with_seal(seal(settings)?);
     store.events_per_job = settings.coordinator.events_per_job;
     let mut delays = AGAIN.delays();
     loop {
@@ -187,6 +194,24 @@ fn defaults(settings: &Settings) -> ClusterDefaults {
         max_disruptions: settings.backoff.max_disruptions,
         lease: millis(settings.lease.length),
         retention: retention.map(millis),
+    }
+}
+
+/// The key to the cluster's Secrets, if the settings have one.
+fn seal(settings: &Settings) -> Result<Option<Seal>, ServeError> {
+    let key = settings.secrets.key().map_err(ServeError::SecretsFile)?;
+    key.map(|key| Seal::new(&key)).transpose().map_err(ServeError::Secrets)
+}
+
+/// What the settings allow Jobs.
+fn policy(settings: &Settings) -> ClusterPolicy {
+    let policy = &settings.policy;
+    ClusterPolicy {
+        host_network: policy.host_network,
+        privileged: policy.privileged,
+        capabilities: policy.capabilities.clone(),
+        claims: policy.claims.keys().cloned().collect(),
+        secrets: settings.secrets.has_key(),
     }
 }
 

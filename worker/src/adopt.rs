@@ -11,7 +11,7 @@ use longshore_support::retry::{self, Failure, Policy};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use crate::assignment::Assignment;
+use crate::assignment::{Assignment, Granted};
 use crate::attempt::{Adopted, Attempt};
 use crate::context::Context;
 use crate::held::local_id;
@@ -42,14 +42,14 @@ pub(crate) async fn adopt(context: &Arc<Context>) -> Result<Vec<Attempt>, StoreE
     let mut adopted = Vec::new();
     for held in held {
         let id = local_id(&held.attempt, &held.token);
-        match (containers.remove(&id), context.folders.attempt(&id).exists()) {
-            (Some(found), true) => adopted.extend(take_up(context, held, found, sent).await?),
-            // Its deadline is in another state folder, where this worker can't move it.
-            (Some(found), false) => hand_back(context, held, Some(found.name)),
-            (None, true) => hand_back(context, held, None),
+        let found = containers.remove(&id).unwrap_or_default();
+        match (found.is_empty(), context.folders.attempt(&id).exists()) {
+            (false, true) => adopted.extend(take_up(context, held, found, sent).await?),
+            // There is none, or its deadline is in another state folder, where this worker can't move it.
+            (false, false) | (true, true) => hand_back(context, held, found),
             // A worker of this name may have run it on another host, where it may run until its lease
             // ends. The lease keeper or the owner hands it on then.
-            (None, false) => {
+            (true, false) => {
                 warn!(attempt = %held.attempt, "nothing of it is on this host; left to its lease");
             }
         }
@@ -58,13 +58,16 @@ pub(crate) async fn adopt(context: &Arc<Context>) -> Result<Vec<Attempt>, StoreE
 }
 
 /// This worker's containers by [`local_id`], however long the runtime takes to answer.
-async fn containers(context: &Context) -> HashMap<String, Found> {
+async fn containers(context: &Context) -> HashMap<String, Vec<Found>> {
     let mut delays = Policy::SERVER.delays();
     loop {
         match context.runtime.containers().await {
             Ok(found) => {
-                let mine = found.into_iter().filter(|found| found.worker == context.name);
-                return mine.map(|found| (found.local_id(), found)).collect();
+                let mut mine: HashMap<_, Vec<_>> = HashMap::new();
+                for found in found.into_iter().filter(|found| found.worker == context.name) {
+                    mine.entry(found.local_id()).or_default().push(found);
+                }
+                return mine;
             }
             Err(error) => log_silence(&error),
         }
@@ -79,53 +82,60 @@ fn log_silence(error: &RuntimeError) {
 async fn take_up(
     context: &Arc<Context>,
     held: Held,
-    found: Found,
+    found: Vec<Found>,
     sent: u64,
 ) -> Result<Option<Attempt>, StoreError> {
     let key = &held.attempt;
     let job = until_answered(&context.store, || context.store.get_job_by_uid(&key.job)).await?;
     let Some(job) = job else {
-        hand_back(context, held, Some(found.name));
+        hand_back(context, held, found);
         return Ok(None);
     };
     let live = until_answered(&context.store, || context.store.live_one(&key.job, key.index));
-    let started = live.await?.and_then(|live| live.attempt.started);
-    let lease = Duration::from_millis(held.lease_ms);
-    let assignment = Assignment::new(
-        key.clone(),
-        held.token.clone(),
-        lease,
-        job.namespace,
-        job.name,
-        &job.object,
-    );
+    let live = live.await?;
+    let assignment = Assignment::new(Granted {
+        key: key.clone(),
+        token: held.token.clone(),
+        lease: Duration::from_millis(held.lease_ms),
+        namespace: job.namespace,
+        job_name: job.name,
+        worker: &context.name,
+        object: &job.object,
+    });
     let assignment = match assignment {
+        // Which of several containers have run, and how they ended, went with the process before.
+        Ok(assignment) if assignment.has_several() => {
+            hand_back(context, held, found);
+            return Ok(None);
+        }
         Ok(assignment) => assignment,
         Err(error) => {
             warn!(attempt = %key, %error, "the Job can't be read");
-            hand_back(context, held, Some(found.name));
+            hand_back(context, held, found);
             return Ok(None);
         }
     };
-    info!(attempt = %key, container = found.name, "taken up again");
+    info!(attempt = %key, pod = assignment.pod_name, "taken up again");
     let output = last_output(&context.store, key).await?;
-    let adopted = Adopted { output, started };
-    Ok(Some(Attempt::new(context, assignment, found.restarts, sent, Some(adopted))))
+    let attempt = live.map(|live| live.attempt).unwrap_or_default();
+    let adopted = Adopted { output, claimed: attempt.claimed, started: attempt.started };
+    let restarts = found.first().map_or(0, |found| found.restarts);
+    Ok(Some(Attempt::new(context, assignment, restarts, sent, Some(adopted))))
 }
 
-/// Finishes an attempt that can't go on as a disruption, in the background. Its container is removed
-/// first, if it has one.
-fn hand_back(context: &Arc<Context>, held: Held, container: Option<String>) {
+/// Finishes an attempt that can't go on as a disruption, in the background. Its containers are removed
+/// first, if it has any.
+fn hand_back(context: &Arc<Context>, held: Held, containers: Vec<Found>) {
     let context = context.clone();
     tokio::spawn(async move {
         let folder = context.folders.attempt(&local_id(&held.attempt, &held.token));
         if let Err(error) = folder.end_now() {
             warn!(attempt = %held.attempt, %error, "the deadline can't be written");
         }
-        if let Some(name) = container
-            && let Err(error) = context.runtime.remove(&name).await
-        {
-            return warn!(attempt = %held.attempt, %error, "not removed; left to its lease");
+        for Found { name, .. } in containers {
+            if let Err(error) = context.runtime.remove(&name).await {
+                return warn!(attempt = %held.attempt, %error, "not removed; left to its lease");
+            }
         }
         warn!(attempt = %held.attempt, "it can't go on; handed back");
         let outcome = Outcome::Disrupted {
@@ -133,7 +143,7 @@ fn hand_back(context: &Arc<Context>, held: Held, container: Option<String>) {
             message: "the worker restarted and could not go on with the attempt".into(),
             host_lost: false,
         };
-        context.finish(&held.attempt, &held.token, &outcome, None).await;
+        context.finish(&held.attempt, &held.token, &outcome, None, &[]).await;
     });
 }
 

@@ -5,10 +5,14 @@ use std::time::Duration;
 
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{Container, PodSpec};
-use longshore_job::{CompletionMode, pod_name};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use longshore_api::pod::{AttemptState, AttemptView, hostname, render_pod};
+use longshore_api::spec::completion_mode;
+use longshore_job::{Attempt, CompletionMode, Index};
 use longshore_store::AttemptKey;
 
 use crate::held::local_id;
+use crate::pod::NETWORK_HOLDER;
 
 /// One attempt that Redis has given to this worker.
 #[derive(Clone, Debug)]
@@ -18,12 +22,16 @@ pub(crate) struct Assignment {
     pub(crate) namespace: String,
     pub(crate) job_name: String,
     /// The name of the attempt's Pod.
-    pub(crate) pod: String,
+    pub(crate) pod_name: String,
     /// The Job's own lease length.
     pub(crate) lease: Duration,
-    pub(crate) mode: CompletionMode,
     pub(crate) restart_on_failure: bool,
-    spec: Arc<PodSpec>,
+    /// The containers' host name, where they have a network of their own.
+    pub(crate) hostname: String,
+    /// The Pod as a client sees it once it has been given to this worker.
+    pub(crate) metadata: Arc<ObjectMeta>,
+    pub(crate) spec: Arc<PodSpec>,
+    mode: CompletionMode,
 }
 
 /// A stored Job that can't be run: it would have been refused when it was created.
@@ -35,36 +43,52 @@ pub(crate) enum AssignmentError {
     NoContainer,
 }
 
+/// What was granted, and to which worker.
+pub(crate) struct Granted<'a> {
+    pub(crate) key: AttemptKey,
+    pub(crate) token: String,
+    pub(crate) lease: Duration,
+    pub(crate) namespace: String,
+    pub(crate) job_name: String,
+    pub(crate) worker: &'a str,
+    /// The Job as it is stored.
+    pub(crate) object: &'a str,
+}
+
 impl Assignment {
-    /// `object` is the Job as it is stored.
-    pub(crate) fn new(
-        key: AttemptKey,
-        token: String,
-        lease: Duration,
-        namespace: String,
-        job_name: String,
-        object: &str,
-    ) -> Result<Self, AssignmentError> {
-        let job: Job = serde_json::from_str(object)?;
-        let spec = job.spec.unwrap_or_default();
-        let mode = match spec.completion_mode.as_deref() {
-            Some("Indexed") => CompletionMode::Indexed,
-            _ => CompletionMode::NonIndexed,
+    pub(crate) fn new(granted: Granted<'_>) -> Result<Self, AssignmentError> {
+        let Granted { key, token, lease, namespace, job_name, worker, object } = granted;
+        let mut job: Job = serde_json::from_str(object)?;
+        job.metadata.namespace = Some(namespace.clone());
+        job.metadata.name = Some(job_name.clone());
+        job.metadata.uid = Some(key.job.uid.clone());
+        let attempt =
+            Attempt { number: key.attempt, worker: Some(worker.to_owned()), ..Attempt::default() };
+        let view = AttemptView {
+            attempt: &attempt,
+            state: AttemptState::Claimed,
+            stop: None,
+            granted: 0,
+            runtime: "docker",
         };
-        let pod_spec = spec.template.spec.unwrap_or_default();
-        if pod_spec.containers.is_empty() {
+        let pod = render_pod(&job, key.index, &view);
+        let spec = pod.spec.unwrap_or_default();
+        if spec.containers.is_empty() {
             return Err(AssignmentError::NoContainer);
         }
+        let pod_name = pod.metadata.name.clone().unwrap_or_default();
         Ok(Self {
-            pod: pod_name(&job_name, &key.job.uid, mode, key.index, key.attempt),
-            restart_on_failure: pod_spec.restart_policy.as_deref() == Some("OnFailure"),
-            spec: Arc::new(pod_spec),
+            hostname: hostname(&job, &pod_name, key.index),
+            restart_on_failure: spec.restart_policy.as_deref() == Some("OnFailure"),
+            metadata: Arc::new(pod.metadata),
+            spec: Arc::new(spec),
+            mode: completion_mode(&job),
             key,
             token,
             namespace,
             job_name,
+            pod_name,
             lease,
-            mode,
         })
     }
 
@@ -73,35 +97,31 @@ impl Assignment {
         local_id(&self.key, &self.token)
     }
 
-    pub(crate) fn pod_spec(&self) -> &PodSpec {
-        &self.spec
+    /// The name on the host of one of its containers: the Pod's, then `_`, then the container's.
+    pub(crate) fn container_name(&self, container: &Container) -> String {
+        format!("{}_{}", self.pod_name, container.name)
     }
 
-    pub(crate) fn container(&self) -> &Container {
-        &self.spec.containers[0]
+    /// The names on the host of all its containers, in the order in which they are to be removed: the
+    /// holder of their network last.
+    pub(crate) fn container_names(&self) -> Vec<String> {
+        let init = self.spec.init_containers.iter().flatten();
+        let mut names: Vec<String> =
+            init.chain(&self.spec.containers).map(|one| self.container_name(one)).collect();
+        if names.len() > 1 {
+            names.push(format!("{}_{NETWORK_HOLDER}", self.pod_name));
+        }
+        names
     }
 
-    /// The container's name on the host: the Pod's, then `_`, then the container's.
-    pub(crate) fn container_name(&self) -> String {
-        format!("{}_{}", self.pod, self.container().name)
+    /// Whether it has more than one container.
+    pub(crate) fn has_several(&self) -> bool {
+        self.container_names().len() > 1
     }
 
     /// `JOB_COMPLETION_INDEX`; only Indexed Jobs have it.
-    pub(crate) fn completion_index(&self) -> Option<u32> {
+    pub(crate) fn completion_index(&self) -> Option<Index> {
         (self.mode == CompletionMode::Indexed).then_some(self.key.index)
-    }
-
-    /// The container's host name as Kubernetes sets it for Jobs, cut to what a host name may be.
-    pub(crate) fn hostname(&self) -> String {
-        if let Some(hostname) = &self.spec.hostname {
-            return hostname.clone();
-        }
-        let name = match self.completion_index() {
-            Some(index) => format!("{}-{index}", self.job_name),
-            None => self.pod.clone(),
-        };
-        let cut: String = name.chars().take(63).collect();
-        cut.trim_end_matches(['-', '.']).to_owned()
     }
 
     /// Seconds between SIGTERM and SIGKILL.
@@ -118,18 +138,21 @@ pub(crate) mod tests {
 
     /// An Indexed attempt of a Job with this Pod specification.
     pub(crate) fn assignment(token: &str, pod_spec: serde_json::Value) -> Assignment {
+        let labels = serde_json::json!({ "app": "pi", "quote": "a-b" });
         let object = serde_json::json!({
-            "metadata": { "name": "pi" },
-            "spec": { "completionMode": "Indexed", "template": { "spec": pod_spec } }
+            "spec": { "completionMode": "Indexed", "template": {
+                "metadata": { "labels": labels }, "spec": pod_spec
+            } }
         });
-        Assignment::new(
-            JobRef::new(Shard(3), format!("uid-{token}")).attempt(4, 1),
-            token.to_owned(),
-            Duration::from_secs(15),
-            "default".into(),
-            "pi".into(),
-            &object.to_string(),
-        )
+        Assignment::new(Granted {
+            key: JobRef::new(Shard(3), format!("uid-{token}")).attempt(4, 1),
+            token: token.to_owned(),
+            lease: Duration::from_secs(15),
+            namespace: "default".into(),
+            job_name: "pi".into(),
+            worker: "worker-1",
+            object: &object.to_string(),
+        })
         .expect("a Job that can be run")
     }
 
@@ -144,8 +167,10 @@ pub(crate) mod tests {
         );
         assert!(assignment.restart_on_failure);
         assert_eq!(assignment.completion_index(), Some(4));
-        assert_eq!(assignment.hostname(), "pi-4");
+        assert_eq!(assignment.hostname, "pi-4");
         assert_eq!(assignment.grace_seconds(), 30);
-        assert!(assignment.container_name().ends_with("_main"));
+        assert_eq!(assignment.spec.node_name.as_deref(), Some("worker-1"));
+        let name = assignment.container_name(&assignment.spec.containers[0]);
+        assert_eq!(name, format!("{}_main", assignment.pod_name));
     }
 }

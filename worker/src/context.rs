@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use longshore_broker::Consumer;
-use longshore_job::{Millis, Outcome};
+use longshore_job::{Container, Millis, Outcome};
 use longshore_store::{AttemptKey, Store, Written};
 use longshore_support::retry::Policy;
 use tokio::time::sleep;
@@ -50,11 +50,12 @@ impl Context {
         token: &str,
         outcome: &Outcome,
         started: Option<Millis>,
+        containers: &[Container],
     ) -> Written {
         let finished = Some(now());
         let mut delays = Policy::SERVER.delays();
         loop {
-            match self.store.finish(key, token, outcome, started, finished).await {
+            match self.store.finish(key, token, outcome, started, finished, containers).await {
                 Ok(written) => return written,
                 Err(failure) if failure.is_transient() => {
                     warn!(attempt = %key, error = %failure, "the outcome is not reported yet");

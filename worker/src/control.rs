@@ -25,11 +25,13 @@ pub(crate) enum Order {
 #[derive(Clone, Debug)]
 pub(crate) struct Control {
     orders: watch::Receiver<Order>,
+    /// For a part of an attempt: the attempt's own orders, and from which one on they count here.
+    above: Option<(watch::Receiver<Order>, Order)>,
     granted: watch::Receiver<u32>,
     deadline: watch::Receiver<u64>,
 }
 
-/// Gives orders to one attempt.
+/// Gives orders to one attempt, or to a part of it.
 #[derive(Debug)]
 pub(crate) struct Handle {
     orders: watch::Sender<Order>,
@@ -46,17 +48,29 @@ impl Control {
         let (deadline_in, deadline) = watch::channel(deadline);
         (
             Handle { orders: orders_in, granted: granted_in, deadline: deadline_in },
-            Self { orders, granted, deadline },
+            Self { orders, above: None, granted, deadline },
         )
+    }
+
+    /// The orders of a part of the attempt: those given to the attempt from `least` on, and its own.
+    pub(crate) fn part(&self, least: Order) -> (watch::Sender<Order>, Self) {
+        let (own, orders) = watch::channel(Order::Run);
+        let above = Some((self.orders.clone(), least));
+        (own, Self { orders, above, ..self.clone() })
     }
 
     /// Waits for an order that outranks the given one.
     pub(crate) async fn above(&mut self, known: Order) -> Order {
-        let heard = self.orders.wait_for(|order| *order > known).await.map(|order| *order);
-        match heard {
-            Ok(order) => order,
-            // Nobody is left to give one.
-            Err(_) => std::future::pending().await,
+        let own = heard(&mut self.orders, |order| *order > known);
+        match &mut self.above {
+            None => own.await,
+            Some((orders, least)) => {
+                let least = *least;
+                tokio::select! {
+                    order = own => order,
+                    order = heard(orders, |order| *order > known && *order >= least) => order,
+                }
+            }
         }
     }
 
@@ -83,16 +97,29 @@ impl Control {
     }
 }
 
+async fn heard(orders: &mut watch::Receiver<Order>, counts: impl FnMut(&Order) -> bool) -> Order {
+    match orders.wait_for(counts).await.map(|order| *order) {
+        Ok(order) => order,
+        // Nobody is left to give one.
+        Err(_) => std::future::pending().await,
+    }
+}
+
+/// Gives an order, unless one that outranks it was given before.
+pub(crate) fn give(orders: &watch::Sender<Order>, order: Order) {
+    orders.send_if_modified(|current| {
+        let outranks = order > *current;
+        if outranks {
+            *current = order;
+        }
+        outranks
+    });
+}
+
 impl Handle {
     /// Gives an order, unless one that outranks it was given before.
     pub(crate) fn order(&self, order: Order) {
-        self.orders.send_if_modified(|current| {
-            let outranks = order > *current;
-            if outranks {
-                *current = order;
-            }
-            outranks
-        });
+        give(&self.orders, order);
     }
 
     pub(crate) fn grant(&self, restarts: u32) {
@@ -125,6 +152,20 @@ mod tests {
         assert_eq!(control.above(Order::Run).await, Order::Stop { grace: 5 });
         handle.order(Order::Gone);
         assert_eq!(control.above(Order::Stop { grace: 5 }).await, Order::Gone);
+    }
+
+    #[tokio::test]
+    async fn a_part_hears_its_own_orders_and_the_greater_of_the_attempts() {
+        let (handle, control) = Control::new(0, 0);
+        let (_own, mut main) = control.part(Order::Run);
+        let (side, mut sidecar) = control.part(Order::Gone);
+        handle.order(Order::Stop { grace: 5 });
+        assert_eq!(main.above(Order::Run).await, Order::Stop { grace: 5 });
+        give(&side, Order::Stop { grace: 1 });
+        assert_eq!(sidecar.above(Order::Run).await, Order::Stop { grace: 1 });
+        handle.order(Order::Gone);
+        assert_eq!(sidecar.above(Order::Stop { grace: 1 }).await, Order::Gone);
+        assert_eq!(main.above(Order::Stop { grace: 5 }).await, Order::Gone);
     }
 
     #[tokio::test]

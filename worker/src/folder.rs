@@ -1,48 +1,48 @@
-//! An attempt's folder on the host: what its launcher reads and writes, and its `emptyDir` volumes.
+//! An attempt's folders on the host: what its launchers read and write, and its `emptyDir` volumes.
 //!
 //! ```text
 //! STATE/launcher               the launcher, written anew at each start of the worker
-//! STATE/attempts/ID/           mounted read-only at /.longshore
-//!     launcher                 a hard link, so that a newer worker doesn't touch running containers
-//!     deadline                 20 digits: CLOCK_BOOTTIME in nanoseconds; zeros mean: end now
-//!     exit                     mounted at /.longshore-exit; the launcher records the end there
-//!     engine                   which instance of the Docker daemon started the container
-//!     order                    the order to stop that the container was given
-//! STATE/volumes/ID/NAME        one folder per emptyDir; kept over restarts in place
+//! STATE/attempts/ID/NAME/      one folder per container, see [`crate::own_folder`]
+//! STATE/volumes/ID/NAME        one folder per volume; kept over restarts in place
+//! MEMORY/WORKER/ID/NAME        the same for volumes in memory, and the variables of a container that
+//!                              hold Secrets
 //! ```
 //!
 //! ID is `SHARD-TOKEN`.
 
-use std::fs::{self, File, OpenOptions, Permissions};
+use std::collections::BTreeMap;
+use std::fs::{self, File, Permissions};
 use std::io::{self, Write};
-use std::os::unix::fs::{FileExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::control::Order;
+use crate::own_folder::OwnFolder;
 
 /// The launcher, a static program (see worker/launcher).
 const LAUNCHER: &[u8] = include_bytes!(env!("LONGSHORE_LAUNCHER"));
 
-/// The worker's state folder.
+/// The worker's folders.
 #[derive(Clone, Debug)]
 pub(crate) struct Folders {
     state: PathBuf,
+    memory: PathBuf,
 }
 
 /// The folders of one attempt. They may not exist.
 #[derive(Clone, Debug)]
 pub(crate) struct Folder {
-    /// Set once the attempt has been ended: no renewal brings it back.
-    ended: Arc<Mutex<bool>>,
     launcher: PathBuf,
     attempt: PathBuf,
     volumes: PathBuf,
+    memory: PathBuf,
+    containers: Arc<Mutex<BTreeMap<String, OwnFolder>>>,
 }
 
 impl Folders {
-    /// Prepares the state folder, which must exist, and puts this worker's launcher there.
-    pub(crate) fn prepare(state: &Path) -> io::Result<Self> {
+    /// Prepares the state folder, which must exist, and puts this worker's launcher there. The folder in
+    /// memory is made when it is needed.
+    pub(crate) fn prepare(state: &Path, memory: PathBuf) -> io::Result<Self> {
         let state = state.canonicalize()?;
         // Containers that run as another user must reach their mounts.
         for folder in [state.clone(), state.join("attempts"), state.join("volumes")] {
@@ -56,26 +56,24 @@ impl Folders {
         file.sync_all()?;
         drop(file);
         fs::rename(new, state.join("launcher"))?;
-        Ok(Self { state })
+        Ok(Self { state, memory })
     }
 
     pub(crate) fn attempt(&self, id: &str) -> Folder {
         Folder {
-            ended: Arc::default(),
             launcher: self.state.join("launcher"),
             attempt: self.state.join("attempts").join(id),
             volumes: self.state.join("volumes").join(id),
+            memory: self.memory.join(id),
+            containers: Arc::default(),
         }
     }
 
     /// The ids of all attempts that have a folder.
     pub(crate) fn all(&self) -> io::Result<Vec<String>> {
-        let mut ids = Vec::new();
-        for parent in ["attempts", "volumes"] {
-            for entry in fs::read_dir(self.state.join(parent))? {
-                ids.extend(entry?.file_name().into_string());
-            }
-        }
+        let mut ids = names(&self.state.join("attempts"))?;
+        ids.extend(names(&self.state.join("volumes"))?);
+        ids.extend(names(&self.memory)?);
         ids.sort_unstable();
         ids.dedup();
         Ok(ids)
@@ -83,123 +81,91 @@ impl Folders {
 }
 
 impl Folder {
-    /// Makes the folder with a deadline and without a record of an exit. Volumes stay as they are.
-    pub(crate) fn create(&self, deadline: u64) -> io::Result<()> {
-        let ended = self.ended();
-        let deadline = if *ended { 0 } else { deadline };
-        match fs::remove_dir_all(&self.attempt) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-        fs::create_dir_all(&self.attempt)?;
-        fs::set_permissions(&self.attempt, Permissions::from_mode(0o755))?;
-        let launcher = self.attempt.join("launcher");
-        if fs::hard_link(&self.launcher, &launcher).is_err() {
-            fs::copy(&self.launcher, &launcher)?;
-        }
-        fs::write(self.attempt.join("deadline"), render(deadline))?;
-        let exit = File::create(self.exit_file())?;
-        // The launcher runs as the container's user.
-        exit.set_permissions(Permissions::from_mode(0o666))
-    }
-
     /// Whether the attempt was started from this state folder, and not all of it has been removed.
     pub(crate) fn exists(&self) -> bool {
         self.attempt.is_dir()
     }
 
-    /// The folder that is mounted at `/.longshore`.
-    pub(crate) fn mounted(&self) -> &Path {
-        &self.attempt
+    /// The folder of one of its containers.
+    pub(crate) fn container(&self, name: &str) -> OwnFolder {
+        let mut containers = self.containers.lock().unwrap_or_else(PoisonError::into_inner);
+        let new = || OwnFolder::new(&self.launcher, self.attempt.join(name));
+        containers.entry(name.to_owned()).or_insert_with(new).clone()
     }
 
-    /// The file that is mounted at `/.longshore-exit`.
-    pub(crate) fn exit_file(&self) -> PathBuf {
-        self.attempt.join("exit")
-    }
-
-    /// Moves the launcher's deadline (nanoseconds of CLOCK_BOOTTIME), in place: the launcher holds
-    /// the file open. An attempt that was ended stays so, and one whose folder is gone has nothing
-    /// to keep alive.
+    /// Moves the deadline of all its launchers (nanoseconds of CLOCK_BOOTTIME).
     pub(crate) fn write_deadline(&self, deadline: u64) -> io::Result<()> {
-        let ended = self.ended();
-        if *ended { Ok(()) } else { self.rewrite(deadline) }
+        self.each(|container| container.write_deadline(deadline))
     }
 
-    /// Has the launcher end the container within a second, or not start its command at all; needs
-    /// no Docker daemon.
+    /// Has its launchers end all its containers within a second, or not start their commands at all;
+    /// needs no Docker daemon.
     pub(crate) fn end_now(&self) -> io::Result<()> {
-        let mut ended = self.ended();
-        *ended = true;
-        self.rewrite(0)
+        self.each(OwnFolder::end_now)
     }
 
-    fn rewrite(&self, deadline: u64) -> io::Result<()> {
-        let file = OpenOptions::new().write(true).open(self.attempt.join("deadline"));
-        match file {
-            Ok(file) => file.write_all_at(render(deadline).as_bytes(), 0),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            Err(error) => Err(error),
+    /// Does something for each container, for all of them even if it fails for one.
+    fn each(&self, work: impl Fn(&OwnFolder) -> io::Result<()>) -> io::Result<()> {
+        let mut result = Ok(());
+        for name in names(&self.attempt)? {
+            result = work(&self.container(&name)).and(result);
         }
+        result
     }
 
-    fn ended(&self) -> MutexGuard<'_, bool> {
-        self.ended.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// What the launcher recorded: a whole line without its newline.
-    pub(crate) fn exit_record(&self) -> Option<String> {
-        let record = fs::read_to_string(self.exit_file()).ok()?;
-        record.strip_suffix('\n').map(str::to_owned)
-    }
-
-    /// Notes which instance of the Docker daemon starts the container.
-    pub(crate) fn write_engine(&self, instance: &str) -> io::Result<()> {
-        fs::write(self.attempt.join("engine"), instance)
-    }
-
-    pub(crate) fn engine(&self) -> Option<String> {
-        fs::read_to_string(self.attempt.join("engine")).ok()
-    }
-
-    /// Notes an order to stop before it is carried out: an exit after it is no exit of the
-    /// container's own, whoever gets to judge it.
-    pub(crate) fn write_order(&self, order: Order) -> io::Result<()> {
-        let line = match order {
-            Order::Stop { grace } => format!("stop {grace}\n"),
-            Order::Drain { grace } => format!("drain {grace}\n"),
-            Order::Run | Order::Gone => return Ok(()),
-        };
-        fs::write(self.attempt.join("order"), line)
-    }
-
-    /// The order to stop that was noted, by this process or the one before.
-    pub(crate) fn order(&self) -> Option<Order> {
-        let line = fs::read_to_string(self.attempt.join("order")).ok()?;
-        let (word, grace) = line.strip_suffix('\n')?.split_once(' ')?;
-        let grace = grace.parse().ok()?;
-        match word {
-            "stop" => Some(Order::Stop { grace }),
-            "drain" => Some(Order::Drain { grace }),
-            _ => None,
-        }
-    }
-
-    /// The folder of an `emptyDir` volume, made if it isn't there; anyone may write to it, as under
-    /// Kubernetes.
-    pub(crate) fn volume(&self, name: &str) -> io::Result<PathBuf> {
-        let folder = self.volumes.join(name);
-        fs::create_dir_all(&folder)?;
-        for made in [&self.volumes, &folder] {
-            let mode = if made == &folder { 0o777 } else { 0o755 };
-            fs::set_permissions(made, Permissions::from_mode(mode))?;
+    /// The folder of a volume that is new for each attempt, made if it isn't there. Anyone may write to
+    /// it, as under Kubernetes.
+    pub(crate) fn volume(&self, name: &str, in_memory: bool) -> io::Result<PathBuf> {
+        let parent = if in_memory { self.in_memory()? } else { &self.volumes };
+        let folder = parent.join(name);
+        if !folder.exists() {
+            fs::create_dir_all(&folder)?;
+            fs::set_permissions(parent, Permissions::from_mode(0o755))?;
+            fs::set_permissions(&folder, Permissions::from_mode(0o777))?;
         }
         Ok(folder)
     }
 
+    /// Writes the file of a container's variables, and perhaps its command, that hold Secrets.
+    pub(crate) fn write_secrets(&self, container: &str, content: &[u8]) -> io::Result<PathBuf> {
+        // No volume can have such a name.
+        let file = self.in_memory()?.join(format!("{container}.secrets"));
+        fs::write(&file, content)?;
+        // It is read as the container's user; the folders above it are closed to all others.
+        fs::set_permissions(&file, Permissions::from_mode(0o444))?;
+        Ok(file)
+    }
+
+    /// Where a volume is, once it has been made.
+    pub(crate) fn volume_place(&self, name: &str, in_memory: bool) -> PathBuf {
+        let parent = if in_memory { &self.memory } else { &self.volumes };
+        parent.join(name)
+    }
+
+    /// Where what must not reach a disk is kept, made if it isn't there.
+    fn in_memory(&self) -> io::Result<&Path> {
+        let parent = self.memory.parent().unwrap_or(Path::new("/"));
+        fs::create_dir_all(&self.memory)?;
+        // The place may be open to all users of the host.
+        let owner = fs::symlink_metadata(parent)?.uid();
+        if owner != rustix::process::geteuid().as_raw() {
+            let text = format!("{} belongs to another user", parent.display());
+            return Err(io::Error::new(io::ErrorKind::PermissionDenied, text));
+        }
+        fs::set_permissions(parent, Permissions::from_mode(0o700))?;
+        if rustix::fs::statfs(&self.memory)?.f_type != TMPFS {
+            let text = format!(
+                "{} is not in memory: set worker.memory_dir to a folder on a tmpfs",
+                parent.display()
+            );
+            return Err(io::Error::new(io::ErrorKind::Unsupported, text));
+        }
+        Ok(&self.memory)
+    }
+
     /// Removes all of the attempt from the host.
     pub(crate) fn remove(&self) -> io::Result<()> {
-        for folder in [&self.attempt, &self.volumes] {
+        for folder in [&self.attempt, &self.volumes, &self.memory] {
             match fs::remove_dir_all(folder) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
                 _ => {}
@@ -209,74 +175,76 @@ impl Folder {
     }
 }
 
-fn render(deadline: u64) -> String {
-    format!("{deadline:020}\n")
+/// The file system type of what is kept in memory.
+const TMPFS: i64 = 0x0102_1994;
+
+/// The names in a folder; none if there is no such folder.
+fn names(folder: &Path) -> io::Result<Vec<String>> {
+    let entries = match fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries?,
+    };
+    let mut names = Vec::new();
+    for entry in entries {
+        names.extend(entry?.file_name().into_string());
+    }
+    Ok(names)
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
-    fn folders() -> (tempfile::TempDir, Folders) {
+    /// The folders of a worker of its own.
+    pub(crate) fn folders() -> (tempfile::TempDir, Folders) {
         let state = tempfile::tempdir().expect("a folder");
-        let folders = Folders::prepare(state.path()).expect("prepared");
+        let memory = Path::new("/dev/shm").join(uuid::Uuid::new_v4().to_string());
+        let folders = Folders::prepare(state.path(), memory).expect("prepared");
         (state, folders)
-    }
-
-    #[test]
-    fn the_deadline_is_rewritten_in_place() {
-        let (_state, folders) = folders();
-        let folder = folders.attempt("7");
-        folder.create(5).expect("created");
-        let open = File::open(folder.mounted().join("deadline")).expect("opened");
-        folder.write_deadline(u64::MAX).expect("written");
-        let mut line = [0; 21];
-        open.read_exact_at(&mut line, 0).expect("read");
-        assert_eq!(&line, b"18446744073709551615\n");
-        folder.end_now().expect("written");
-        folder.write_deadline(9).expect("not written");
-        open.read_exact_at(&mut line, 0).expect("read");
-        assert_eq!(&line, b"00000000000000000000\n");
-    }
-
-    #[test]
-    fn a_record_counts_once_its_line_is_whole() {
-        let (_state, folders) = folders();
-        let folder = folders.attempt("7");
-        folder.create(5).expect("created");
-        assert_eq!(folder.exit_record(), None);
-        fs::write(folder.exit_file(), "exited 1").expect("written");
-        assert_eq!(folder.exit_record(), None);
-        fs::write(folder.exit_file(), "exited 12\n").expect("written");
-        assert_eq!(folder.exit_record().as_deref(), Some("exited 12"));
-    }
-
-    #[test]
-    fn an_order_is_noted_until_the_next_container() {
-        let (_state, folders) = folders();
-        let folder = folders.attempt("7");
-        folder.create(5).expect("created");
-        assert_eq!(folder.order(), None);
-        for order in [Order::Stop { grace: 3 }, Order::Drain { grace: 0 }] {
-            folder.write_order(order).expect("written");
-            assert_eq!(folders.attempt("7").order(), Some(order));
-        }
-        folder.create(5).expect("created anew");
-        assert_eq!(folder.order(), None);
     }
 
     #[test]
     fn volumes_outlive_a_restart_and_end_with_the_attempt() {
         let (_state, folders) = folders();
         let folder = folders.attempt("7");
-        folder.create(5).expect("created");
-        let kept = folder.volume("data").expect("made").join("kept");
-        fs::write(&kept, "x").expect("written");
-        folder.create(6).expect("created");
-        assert!(kept.exists());
+        let own = folder.container("main");
+        own.create(5).expect("created");
+        for in_memory in [false, true] {
+            let kept = folder.volume("data", in_memory).expect("made").join("kept");
+            fs::write(&kept, "x").expect("written");
+            own.create(6).expect("created");
+            assert!(kept.exists());
+        }
         assert_eq!(folders.all().expect("listed"), ["7"]);
         folder.remove().expect("removed");
         assert!(folders.all().expect("listed").is_empty());
         folder.write_deadline(9).expect("nothing to keep alive");
+        fs::remove_dir(&folders.memory).expect("empty");
+    }
+
+    #[test]
+    fn what_is_for_memory_does_not_go_to_a_disk() {
+        let state = tempfile::tempdir_in(env!("CARGO_MANIFEST_DIR")).expect("a folder");
+        let folders = Folders::prepare(state.path(), state.path().join("m")).expect("prepared");
+        let error = folders.attempt("7").volume("data", true).expect_err("a disk");
+        assert!(error.to_string().contains("worker.memory_dir"), "{error}");
+    }
+
+    #[test]
+    fn a_deadline_moves_for_all_containers() {
+        let (_state, folders) = folders();
+        let folder = folders.attempt("7");
+        for name in ["a", "b"] {
+            folder.container(name).create(5).expect("created");
+        }
+        let read = |name| fs::read_to_string(folder.container(name).mounted().join("deadline"));
+        // As another instance does it that has not seen them.
+        folders.attempt("7").write_deadline(6).expect("written");
+        folder.container("a").end_now().expect("ended");
+        folder.write_deadline(7).expect("written");
+        assert_eq!(read("a").expect("read"), "00000000000000000000\n");
+        assert_eq!(read("b").expect("read"), "00000000000000000007\n");
+        folder.end_now().expect("ended");
+        assert_eq!(read("b").expect("read"), "00000000000000000000\n");
     }
 }

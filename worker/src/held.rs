@@ -170,22 +170,23 @@ fn count(entries: &HashMap<String, Entry>) -> u32 {
 mod tests {
     use super::*;
     use crate::assignment::tests::assignment;
-    use crate::folder::Folders;
+    use crate::folder::tests::folders;
 
     #[tokio::test]
     async fn a_renewal_moves_deadlines_and_gives_orders() {
-        let state = tempfile::tempdir().expect("a folder");
-        let folder = Folders::prepare(state.path()).expect("prepared").attempt("03-7");
+        let (_state, folders) = folders();
+        let folder = folders.attempt("03-7");
         let pod = serde_json::json!({ "containers": [{ "name": "main", "image": "i" }] });
         let attempts = Attempts::new(Duration::from_secs(2));
         let mut control = attempts.add(&assignment("7", pod), &folder, 0, 1_000_000_000);
-        folder.create(control.deadline()).expect("created");
+        let own = folder.container("main");
+        own.create(control.deadline()).expect("created");
         assert_eq!(control.deadline(), 14_000_000_000);
         assert_eq!(attempts.by_shard()[&Shard(3)][0].token, "7");
 
         attempts.apply("03-7", Verdict::Go { granted: 1 }, 5_000_000_000);
         control.granted(1).await;
-        let written = std::fs::read_to_string(folder.mounted().join("deadline")).expect("read");
+        let written = std::fs::read_to_string(own.mounted().join("deadline")).expect("read");
         assert_eq!(written, "00000000018000000000\n");
 
         attempts.apply("03-7", Verdict::Stop { grace_seconds: 9 }, 6_000_000_000);
@@ -198,8 +199,7 @@ mod tests {
 
     #[tokio::test]
     async fn attempts_of_two_shards_may_have_the_same_token() {
-        let state = tempfile::tempdir().expect("a folder");
-        let folders = Folders::prepare(state.path()).expect("prepared");
+        let (_state, folders) = folders();
         let pod = serde_json::json!({ "containers": [{ "name": "main", "image": "i" }] });
         let attempts = Attempts::new(Duration::from_secs(2));
         let one = assignment("7", pod);

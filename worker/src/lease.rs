@@ -146,7 +146,7 @@ impl Keeper<'_> {
                 host_lost: false,
             };
             let finished =
-                self.store.finish(&held.attempt, &held.token, &outcome, None, None).await;
+                self.store.finish(&held.attempt, &held.token, &outcome, None, None, &[]).await;
             match finished {
                 Ok(_) => warn!(attempt = %held.attempt, "handed back an attempt never started"),
                 // Another round tries again: the leases of the rest must not wait for this.

@@ -15,9 +15,12 @@ mod heartbeat;
 mod held;
 mod lease;
 mod output;
+mod own_folder;
+mod pod;
 mod runtime;
 mod settings;
 mod slots;
+mod sources;
 mod sweep;
 mod worker;
 

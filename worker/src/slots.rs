@@ -12,7 +12,7 @@ use tokio::time::sleep;
 use tracing::{Instrument, debug, error, info, info_span, warn};
 use uuid::Uuid;
 
-use crate::assignment::Assignment;
+use crate::assignment::{Assignment, Granted};
 use crate::attempt::Attempt;
 use crate::context::Context;
 
@@ -131,9 +131,18 @@ async fn give_back(slot: &mut Slot, delivery: &Delivery) {
 async fn begin(context: &Context, key: AttemptKey, grant: Grant, sent: u64) {
     let Grant { token, lease_ms, namespace, name, object, restarts } = grant;
     let lease = Duration::from_millis(lease_ms);
-    match Assignment::new(key.clone(), token.clone(), lease, namespace, name, &object) {
+    let granted = Granted {
+        key: key.clone(),
+        token: token.clone(),
+        lease,
+        namespace,
+        job_name: name,
+        worker: &context.name,
+        object: &object,
+    };
+    match Assignment::new(granted) {
         Ok(assignment) => {
-            info!(pod = assignment.pod, token, "claimed");
+            info!(pod = assignment.pod_name, token, "claimed");
             Attempt::new(context, assignment, restarts, sent, None).run(context).await;
         }
         Err(cause) => {
@@ -143,7 +152,7 @@ async fn begin(context: &Context, key: AttemptKey, grant: Grant, sent: u64) {
                 message: cause.to_string(),
                 code: 128,
             };
-            context.finish(&key, &token, &outcome, None).await;
+            context.finish(&key, &token, &outcome, None, &[]).await;
         }
     }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use longshore_broker::{BrokerSettings, Consumer};
-use longshore_store::{Store, StoreError, StoreSettings};
+use longshore_store::{Seal, SealError, Store, StoreError, StoreSettings};
 use longshore_support::config::{Runtime as RuntimeKind, Settings};
 use longshore_support::retry::{self, Failure, GaveUp, Policy, Server};
 use tokio::task::{JoinHandle, JoinSet};
@@ -21,7 +21,7 @@ use crate::contact::Contact;
 use crate::context::{Context, now};
 use crate::folder::Folders;
 use crate::held::Attempts;
-use crate::runtime::docker::{DockerRuntime, HostPaths};
+use crate::runtime::docker::{Claims, DockerRuntime, HostPaths, Places};
 use crate::runtime::null::Null;
 use crate::runtime::{Runtime, RuntimeError};
 use crate::{adopt, heartbeat, lease, slots, sweep};
@@ -35,6 +35,10 @@ pub(crate) enum WorkerError {
     Locked(PathBuf),
     #[error("the setting rabbitmq.url is not a URL: {0}")]
     BrokerUrl(String),
+    #[error("setting secrets.key_file: it can't be read")]
+    SecretsFile(#[source] io::Error),
+    #[error("settings secrets.key and secrets.key_file")]
+    Secrets(#[source] SealError),
     #[error("Redis can't be used")]
     Store(#[from] StoreError),
     #[error("the lease keeper can't be started")]
@@ -48,14 +52,17 @@ pub(crate) async fn run(
     settings: Settings,
     shutdown: CancellationToken,
 ) -> Result<(), WorkerError> {
-    let folder = &settings.worker.state_dir;
+    let (folder, name) = (&settings.worker.state_dir, settings.worker.name_or_host());
     let unusable = |source| WorkerError::Folder { folder: folder.clone(), source };
     fs::create_dir_all(folder).map_err(unusable)?;
     let _lock = lock(folder)?;
-    let folders = Folders::prepare(folder).map_err(unusable)?;
+    let folders =
+        Folders::prepare(folder, settings.worker.memory_dir.join(&name)).map_err(unusable)?;
 
     // A worker that waits for its servers ends at once.
-    let redis = StoreSettings::new(settings.redis.url.expose());
+    let key = settings.secrets.key().map_err(WorkerError::SecretsFile)?;
+    let seal = key.map(|key| Seal::new(&key)).transpose().map_err(WorkerError::Secrets)?;
+    let redis = StoreSettings::new(settings.redis.url.expose()).with_seal(seal);
     let started = tokio::select! {
         () = shutdown.cancelled() => return Ok(()),
         started = start(&settings, folders, &redis) => started?,
@@ -148,12 +155,15 @@ async fn runtime(
     let server = Server::new("Docker", &worker.docker_host);
     let never = CancellationToken::new();
     let connected = retry::forever(&server, Policy::SERVER, &never, || async {
-        let host_paths = HostPaths::new(worker.host_paths.clone());
+        let places = Places {
+            host_paths: HostPaths::new(worker.host_paths.clone()),
+            claims: Claims::new(settings.policy.claims.clone()),
+        };
         let connect = DockerRuntime::connect(
             &worker.docker_host,
             store.cluster_id(),
             name,
-            host_paths,
+            places,
             worker.pull_timeout,
         );
         Ok::<_, Failure<RuntimeError>>(connect.await?)

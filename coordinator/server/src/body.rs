@@ -1,4 +1,4 @@
-//! Request bodies: JSON or YAML, bounded.
+//! Request bodies: JSON, YAML or Kubernetes' protobuf, bounded.
 
 use axum::body::Bytes;
 use axum::extract::Request;
@@ -7,7 +7,7 @@ use http_body_util::BodyExt;
 use longshore_api::decode::FieldValidation;
 use longshore_api::manifest::parse_yaml;
 use longshore_api::patch::PatchType;
-use longshore_api::{ApiError, Resource};
+use longshore_api::{ApiError, Resource, protobuf};
 use serde_json::Value;
 
 use crate::errors::Failure;
@@ -45,7 +45,7 @@ pub(crate) async fn read(request: Request) -> Result<Bytes, Failure> {
     }
 }
 
-/// The one object in a body of JSON or YAML.
+/// The one object in a body.
 ///
 /// # Errors
 /// 415 for any other content type, 400 if the body isn't what its type says.
@@ -55,15 +55,15 @@ pub(crate) fn parse(headers: &HeaderMap, body: &[u8]) -> Result<Value, Failure> 
             Failure::bad_request(format!("the body of the request is not valid JSON: {error}"))
         }),
         "application/yaml" | "application/x-yaml" | "text/yaml" => yaml(body),
-        "application/vnd.kubernetes.protobuf" => {
+        "application/vnd.kubernetes.protobuf" => protobuf::to_json(body).ok_or_else(|| {
             let mut error =
                 ApiError::unsupported_media_type(&["application/json", "application/yaml"]);
             error.message.push_str(
-                ": protobuf is not supported; write a manifest and use `kubectl create -f` (`kubectl \
-                 create job … --dry-run=client -o yaml` prints one)",
+                ": protobuf is taken for ConfigMaps and Secrets only; write a manifest and use \
+                 `kubectl create -f` (`kubectl create job … --dry-run=client -o yaml` prints one)",
             );
-            Err(error.into())
-        }
+            error.into()
+        }),
         _ => {
             Err(ApiError::unsupported_media_type(&["application/json", "application/yaml"]).into())
         }

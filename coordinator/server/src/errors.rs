@@ -5,7 +5,7 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 use longshore_api::selector::SelectorError;
 use longshore_api::{ApiError, FieldError, Resource};
-use longshore_store::StoreError;
+use longshore_store::{SealError, StoreError};
 
 /// A request that failed, on its way to the client.
 #[derive(Debug)]
@@ -66,13 +66,15 @@ impl From<SelectorError> for Failure {
 }
 
 impl From<StoreError> for Failure {
-    /// 503 while Redis is away, naming it and where it is; 500 for records that can't be read.
+    /// 503 while Redis is away, naming it and where it is; 403 for Secrets where there is no key for
+    /// them; 500 for records that can't be read.
     fn from(error: StoreError) -> Self {
         let text = describe(&error);
         match error {
             StoreError::Unreachable { .. }
             | StoreError::Refused { .. }
             | StoreError::NoCluster { .. } => Self(ApiError::unavailable(text)),
+            StoreError::Seal { source: SealError::NoKey, .. } => Self(ApiError::forbidden(text)),
             _ => {
                 tracing::error!("{text}");
                 Self(ApiError::internal(text))

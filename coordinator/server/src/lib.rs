@@ -5,6 +5,7 @@
 
 mod archived;
 mod body;
+mod configs;
 mod deletion;
 mod discovery;
 mod errors;
@@ -21,12 +22,14 @@ mod respond;
 mod router;
 mod served;
 mod watch;
+mod writing;
 
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::serve::ListenerExt;
+use longshore_api::policy::ClusterPolicy;
 use longshore_api::spec::ClusterDefaults;
 use longshore_archive::Archive;
 use longshore_store::Store;
@@ -47,6 +50,8 @@ pub struct ServerSettings {
     pub listen: String,
     /// The cluster's settings that a Job may override.
     pub defaults: ClusterDefaults,
+    /// What Jobs may ask for beyond the harmless.
+    pub policy: ClusterPolicy,
     /// How long a worker's heartbeat may be missing before its Node is shown as not ready.
     pub node_grace: Duration,
     /// Where Pods are looked for that Redis has no more, if anywhere.
@@ -96,10 +101,11 @@ pub async fn run_on(
     // Requests end with the server, also when this future is dropped.
     let stop = shutdown.child_token();
     let _stopped_when_dropped = stop.clone().drop_guard();
-    let (defaults, archive) = (settings.defaults, settings.archive);
-    let objects = Objects::new(store.clone(), defaults.clone(), settings.node_grace);
+    let ServerSettings { defaults, policy, node_grace, archive, .. } = settings;
+    let objects = Objects::new(store.clone(), defaults.clone(), node_grace);
     let hub = Hub::start(store.clone(), Resolver::new(objects.clone()), stop.clone());
-    let app = App(Arc::new(Shared { store, objects, hub, defaults, archive, shutdown: stop }));
+    let app =
+        App(Arc::new(Shared { store, objects, hub, defaults, policy, archive, shutdown: stop }));
     if let Ok(address) = listener.local_addr() {
         tracing::info!("the API server listens on http://{address}");
     }
@@ -131,6 +137,7 @@ pub(crate) struct Shared {
     pub(crate) objects: Objects,
     pub(crate) hub: Hub,
     pub(crate) defaults: ClusterDefaults,
+    pub(crate) policy: ClusterPolicy,
     pub(crate) archive: Option<Archive>,
     /// Ends watches and followed logs.
     pub(crate) shutdown: CancellationToken,

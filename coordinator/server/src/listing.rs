@@ -73,6 +73,12 @@ pub(crate) async fn list<T: Listed>(
     Ok(whole(writer, source, selection, page.objects, meta))
 }
 
+/// Whether an object comes after the place `after`, which is a `namespace/name`.
+pub(crate) fn is_behind(namespace: &str, name: &str, after: &str) -> bool {
+    let (after_namespace, after_name) = after.split_once('/').unwrap_or((after, ""));
+    (namespace, name) > (after_namespace, after_name)
+}
+
 /// All objects that are selected.
 pub(crate) async fn all<T: Listed>(app: &App, selection: &Selection) -> Result<Vec<T>, Failure> {
     let mut source = T::source(app, selection, None);

@@ -10,10 +10,11 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post, put};
 use http::request::Parts;
 use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::{Event, Namespace as AnyNamespace, Node, Pod};
+use k8s_openapi::api::core::v1::{ConfigMap, Event, Namespace as AnyNamespace, Node, Pod, Secret};
 use longshore_api::ApiError;
 use percent_encoding::percent_decode_str;
 
+use crate::configs::{self, Config};
 use crate::errors::Failure;
 use crate::{App, discovery, events, jobs, listing, namespaces, nodes, pod_log, pods};
 
@@ -64,6 +65,28 @@ fn core_paths() -> Router<App> {
         .route("/events", get(listing::list::<Event>))
         .route("/namespaces/{namespace}/events", get(listing::list::<Event>))
         .route("/namespaces/{namespace}/events/{name}", get(events::get))
+        .merge(config_paths::<ConfigMap>())
+        .merge(config_paths::<Secret>())
+}
+
+fn config_paths<T: Config>() -> Router<App> {
+    let plural = T::RESOURCE.plural();
+    let one = format!("/namespaces/{{namespace}}/{plural}/{{name}}");
+    Router::new()
+        .route(&format!("/{plural}"), get(listing::list::<T>))
+        .route(
+            &format!("/namespaces/{{namespace}}/{plural}"),
+            get(listing::list::<T>)
+                .post(configs::create::<T>)
+                .delete(configs::delete_collection::<T>),
+        )
+        .route(
+            &one,
+            get(configs::get::<T>)
+                .put(configs::replace::<T>)
+                .patch(configs::patch::<T>)
+                .delete(configs::delete::<T>),
+        )
 }
 
 fn batch_paths() -> Router<App> {

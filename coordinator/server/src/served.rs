@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use k8s_openapi::Metadata;
 use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::{Event, Namespace, Node, Pod};
+use k8s_openapi::api::core::v1::{ConfigMap, Event, Namespace, Node, Pod, Secret};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use longshore_api::Resource;
 use longshore_api::selector::{FieldSelector, LabelSelector, Selectable};
@@ -30,6 +30,8 @@ pub(crate) enum Object {
     Pod(Arc<Pod>),
     Event(Arc<Event>),
     Node(Arc<Node>),
+    ConfigMap(Arc<ConfigMap>),
+    Secret(Arc<Secret>),
 }
 
 impl Served for Job {
@@ -71,6 +73,28 @@ impl Served for Node {
     fn of(object: &Object) -> Option<&Self> {
         match object {
             Object::Node(node) => Some(node),
+            _ => None,
+        }
+    }
+}
+
+impl Served for ConfigMap {
+    const RESOURCE: Resource = Resource::ConfigMaps;
+
+    fn of(object: &Object) -> Option<&Self> {
+        match object {
+            Object::ConfigMap(config_map) => Some(config_map),
+            _ => None,
+        }
+    }
+}
+
+impl Served for Secret {
+    const RESOURCE: Resource = Resource::Secrets;
+
+    fn of(object: &Object) -> Option<&Self> {
+        match object {
+            Object::Secret(secret) => Some(secret),
             _ => None,
         }
     }

@@ -346,5 +346,7 @@ fn prefix(resource: Resource) -> &'static str {
         Resource::Nodes => "node/",
         Resource::Events => "event/",
         Resource::Namespaces => "namespace/",
+        Resource::ConfigMaps => "configmap/",
+        Resource::Secrets => "secret/",
     }
 }

@@ -43,11 +43,13 @@ pub(super) fn plan(folder: &Folder, options: &UpOptions) -> Result<Record, UpErr
         }
     };
 
+    let key_file = folder.secrets_key()?;
     let own = Own {
         folder,
         env: BTreeMap::from([
             ("LONGSHORE__REDIS__URL".to_owned(), redis_url.clone()),
             ("LONGSHORE__RABBITMQ__URL".to_owned(), amqp_url.clone()),
+            ("LONGSHORE__SECRETS__KEY_FILE".to_owned(), key_file.display().to_string()),
         ]),
         settings: settings(),
     };

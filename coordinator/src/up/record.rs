@@ -6,6 +6,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use longshore_store::Seal;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -99,6 +100,17 @@ impl Folder {
 
     pub(super) fn kubeconfig(&self) -> PathBuf {
         self.0.join("kubeconfig")
+    }
+
+    /// The file with the key to the cluster's Secrets, made once: the Secrets in the folder's Redis stay
+    /// readable.
+    pub(super) fn secrets_key(&self) -> io::Result<PathBuf> {
+        let path = self.0.join("secrets.key");
+        if !path.exists() {
+            let key = Seal::new_key().map_err(io::Error::other)?;
+            self.write("secrets.key", key.as_bytes())?;
+        }
+        Ok(path)
     }
 
     /// Keeps other commands from changing this cluster at the same time.

@@ -1,7 +1,8 @@
-//! Decoding of Jobs: wrong types and unknown fields, each with its path, all in one reply.
+//! Decoding of objects: wrong types and unknown fields, each with its path, all in one reply.
 
 use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Number, Value, json};
 
 use crate::field::{FieldError, Warning};
@@ -39,14 +40,30 @@ impl FieldValidation {
 /// its path, in the order of the text. [`ApiError::undecodable`](crate::ApiError::undecodable) makes
 /// the reply of it.
 pub fn decode_job(
-    mut value: Value,
+    value: Value,
     mode: FieldValidation,
 ) -> Result<(Job, Vec<Warning>), Vec<FieldError>> {
+    decode(Resource::Jobs, value, mode)
+}
+
+/// Decodes an object of any kind as [`decode_job`] does a Job. No error shows a value of a Secret.
+///
+/// # Errors
+/// As [`decode_job`].
+pub fn decode<T: DeserializeOwned>(
+    resource: Resource,
+    mut value: Value,
+    mode: FieldValidation,
+) -> Result<(T, Vec<Warning>), Vec<FieldError>> {
     let mut found = Vec::new();
     if value.is_object() {
-        check_kind(&value, Resource::Jobs, &mut found);
+        check_kind(&value, resource, &mut found);
     }
-    check(Schema::of(Resource::Jobs), &mut value, "", &mut found);
+    check(Schema::of(resource), &mut value, "", &mut found);
+    let secret = resource == Resource::Secrets;
+    if secret {
+        found.iter_mut().for_each(|error| error.value = None);
+    }
 
     let (strictness, mut errors): (Vec<_>, Vec<_>) =
         found.into_iter().partition(FieldError::is_strictness);
@@ -62,8 +79,11 @@ pub fn decode_job(
         return Err(errors);
     }
     match serde_json::from_value(value) {
-        Ok(job) => Ok((job, warnings)),
-        // The walk above is stricter than the struct; this is the net below it.
+        Ok(object) => Ok((object, warnings)),
+        Err(_) if secret => {
+            Err(vec![FieldError::invalid_object("data", "values must be in base64")])
+        }
+        // The walk above is stricter than the struct, but for base64.
         Err(error) => Err(vec![FieldError::wrong_type("", Value::Null, error.to_string())]),
     }
 }

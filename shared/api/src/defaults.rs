@@ -7,9 +7,9 @@ use k8s_openapi::api::core::v1::{
     Container, DownwardAPIVolumeFile, HostPathVolumeSource, ObjectFieldSelector, PodSpec, Volume,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
-use longshore_job::{Millis, name_suffix};
+use longshore_job::Millis;
 
-use crate::time::time;
+use crate::object_meta::new_metadata;
 
 /// Labels that every Pod of a Job carries.
 pub const JOB_NAME_LABEL: &str = "batch.kubernetes.io/job-name";
@@ -43,34 +43,17 @@ pub fn set_defaults(job: &mut Job) {
 /// `uid` must be random; the generated part of a name is taken from it, so that the same request
 /// with the same uid makes the same name.
 pub fn prepare_create(job: &mut Job, namespace: &str, uid: &str, now: Millis) {
-    let metadata = &mut job.metadata;
-    if metadata.name.as_ref().is_none_or(String::is_empty)
-        && let Some(base) = metadata.generate_name.as_deref().filter(|base| !base.is_empty())
-    {
-        let kept: String = base.chars().take(MAX_GENERATED_BASE).collect();
-        metadata.name = Some(format!("{kept}{}", name_suffix(uid, 0, 0)));
-    }
-    metadata.namespace = Some(namespace.to_owned());
-    metadata.uid = Some(uid.to_owned());
-    metadata.creation_timestamp = Some(time(now));
-    metadata.generation = Some(1);
-    metadata.resource_version = None;
-    metadata.deletion_timestamp = None;
-    metadata.deletion_grace_period_seconds = None;
-    metadata.self_link = None;
-    metadata.managed_fields = None;
+    new_metadata(&mut job.metadata, namespace, uid, now);
+    job.metadata.generation = Some(1);
     job.status = None;
 
-    let name = metadata.name.clone().unwrap_or_default();
+    let name = job.metadata.name.clone().unwrap_or_default();
     if let Some(spec) = &mut job.spec
         && spec.manual_selector != Some(true)
     {
         generate_selector(spec, &name, uid);
     }
 }
-
-/// Kubernetes cuts the base of a generated name so that it fits a label with its five characters.
-const MAX_GENERATED_BASE: usize = 58;
 
 fn generate_selector(spec: &mut JobSpec, name: &str, uid: &str) {
     let labels = spec

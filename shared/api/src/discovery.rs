@@ -228,7 +228,7 @@ mod tests {
             .iter()
             .map(|resource| resource["resource"].as_str().expect("name"))
             .collect();
-        assert_eq!(names, ["pods", "nodes", "events", "namespaces"]);
+        assert_eq!(names, ["pods", "nodes", "events", "namespaces", "configmaps", "secrets"]);
     }
 
     #[test]

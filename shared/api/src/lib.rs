@@ -1,7 +1,7 @@
 //! The Kubernetes side of Longshore: manifests in, Kubernetes objects out.
 //!
 //! What a client sends is decoded ([`decode`]), given defaults ([`defaults`]), validated
-//! ([`validate`], [`update`]) and turned into what the rules need ([`spec`]). What Longshore stores
+//! ([`validate`], [`policy`], [`update`]) and turned into what the rules need ([`spec`]). What Longshore stores
 //! is shown as Jobs ([`status`]), Pods ([`pod`]), Nodes ([`node`]), Events ([`event`]) and tables
 //! ([`table`]). Nothing here does I/O or reads a clock.
 //!
@@ -11,6 +11,7 @@
 //! [`update::validate_update`].
 
 pub mod accept;
+pub mod config;
 pub mod decode;
 pub mod defaults;
 pub mod discovery;
@@ -24,6 +25,8 @@ pub mod node;
 pub mod openapi;
 pub mod patch;
 pub mod pod;
+pub mod policy;
+pub mod protobuf;
 pub mod quantity;
 pub mod resource;
 pub mod schema;
@@ -35,6 +38,7 @@ pub mod update;
 pub mod validate;
 
 mod indexes;
+mod object_meta;
 mod pod_row;
 mod pod_status;
 #[cfg(test)]

@@ -8,11 +8,20 @@ pub enum Resource {
     Nodes,
     Events,
     Namespaces,
+    ConfigMaps,
+    Secrets,
 }
 
 impl Resource {
-    pub const ALL: [Self; 5] =
-        [Self::Jobs, Self::Pods, Self::Nodes, Self::Events, Self::Namespaces];
+    pub const ALL: [Self; 7] = [
+        Self::Jobs,
+        Self::Pods,
+        Self::Nodes,
+        Self::Events,
+        Self::Namespaces,
+        Self::ConfigMaps,
+        Self::Secrets,
+    ];
 
     /// The API group; empty for the core group.
     pub fn group(self) -> &'static str {
@@ -42,6 +51,8 @@ impl Resource {
             Self::Nodes => "nodes",
             Self::Events => "events",
             Self::Namespaces => "namespaces",
+            Self::ConfigMaps => "configmaps",
+            Self::Secrets => "secrets",
         }
     }
 
@@ -52,16 +63,19 @@ impl Resource {
             Self::Nodes => "node",
             Self::Events => "event",
             Self::Namespaces => "namespace",
+            Self::ConfigMaps => "configmap",
+            Self::Secrets => "secret",
         }
     }
 
     pub fn short_names(self) -> &'static [&'static str] {
         match self {
-            Self::Jobs => &[],
+            Self::Jobs | Self::Secrets => &[],
             Self::Pods => &["po"],
             Self::Nodes => &["no"],
             Self::Events => &["ev"],
             Self::Namespaces => &["ns"],
+            Self::ConfigMaps => &["cm"],
         }
     }
 
@@ -72,6 +86,8 @@ impl Resource {
             Self::Nodes => "Node",
             Self::Events => "Event",
             Self::Namespaces => "Namespace",
+            Self::ConfigMaps => "ConfigMap",
+            Self::Secrets => "Secret",
         }
     }
 
@@ -82,6 +98,8 @@ impl Resource {
             Self::Nodes => "NodeList",
             Self::Events => "EventList",
             Self::Namespaces => "NamespaceList",
+            Self::ConfigMaps => "ConfigMapList",
+            Self::Secrets => "SecretList",
         }
     }
 
@@ -108,7 +126,7 @@ impl Resource {
     /// What clients may do with it, as discovery tells them.
     pub fn verbs(self) -> &'static [&'static str] {
         match self {
-            Self::Jobs => {
+            Self::Jobs | Self::ConfigMaps | Self::Secrets => {
                 &["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"]
             }
             Self::Nodes => &["get", "list", "patch", "update", "watch"],

@@ -1,7 +1,7 @@
 //! The columns and cells of each kind of object, as Kubernetes' own printers have them.
 
 use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::{Event, Namespace, Node};
+use k8s_openapi::api::core::v1::{ConfigMap, Event, Namespace, Node, Secret};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 use longshore_job::Millis;
 use serde_json::{Value, json};
@@ -47,6 +47,45 @@ impl TableRow for Job {
             json!(names.join(",")),
             json!(images.join(",")),
             json!(selector.map_or(NONE.to_owned(), selector_text)),
+        ]
+    }
+}
+
+impl TableRow for ConfigMap {
+    fn columns() -> &'static [Column] {
+        const COLUMNS: &[Column] =
+            &[Column::name(), Column::text("Data", "How many keys it has."), Column::age()];
+        COLUMNS
+    }
+
+    fn cells(&self, now: Millis) -> Vec<Value> {
+        let texts = self.data.as_ref().map_or(0, |data| data.len());
+        let bytes = self.binary_data.as_ref().map_or(0, |data| data.len());
+        vec![
+            json!(name(&self.metadata)),
+            json!((texts + bytes).to_string()),
+            json!(age(&self.metadata, now)),
+        ]
+    }
+}
+
+impl TableRow for Secret {
+    fn columns() -> &'static [Column] {
+        const COLUMNS: &[Column] = &[
+            Column::name(),
+            Column::text("Type", "What it is for."),
+            Column::text("Data", "How many keys it has."),
+            Column::age(),
+        ];
+        COLUMNS
+    }
+
+    fn cells(&self, now: Millis) -> Vec<Value> {
+        vec![
+            json!(name(&self.metadata)),
+            json!(self.type_),
+            json!(self.data.as_ref().map_or(0, |data| data.len()).to_string()),
+            json!(age(&self.metadata, now)),
         ]
     }
 }

@@ -6,7 +6,7 @@
 use std::sync::LazyLock;
 
 use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::{Event, Namespace, Node, Pod};
+use k8s_openapi::api::core::v1::{ConfigMap, Event, Namespace, Node, Pod, Secret};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{DeleteOptions, Status};
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
@@ -48,6 +48,8 @@ impl Schema<'static> {
             Resource::Nodes => "io.k8s.api.core.v1.Node",
             Resource::Events => "io.k8s.api.core.v1.Event",
             Resource::Namespaces => "io.k8s.api.core.v1.Namespace",
+            Resource::ConfigMaps => "io.k8s.api.core.v1.ConfigMap",
+            Resource::Secrets => "io.k8s.api.core.v1.Secret",
         };
         Self::named(name)
     }
@@ -170,6 +172,8 @@ static DEFINITIONS: LazyLock<Map<String, Value>> = LazyLock::new(|| {
     generator.subschema_for::<Node>();
     generator.subschema_for::<Event>();
     generator.subschema_for::<Namespace>();
+    generator.subschema_for::<ConfigMap>();
+    generator.subschema_for::<Secret>();
     generator.subschema_for::<Status>();
     generator.subschema_for::<DeleteOptions>();
     let mut definitions = generator.take_definitions(true);

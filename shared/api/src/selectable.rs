@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::{Event, Namespace, Node, Pod};
+use k8s_openapi::api::core::v1::{ConfigMap, Event, Namespace, Node, Pod, Secret};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 /// An object that label selectors and field selectors can choose.
@@ -105,6 +105,29 @@ impl Selectable for Namespace {
     fn field(&self, name: &str) -> Cow<'_, str> {
         match name {
             "status.phase" => text(self.status.as_ref().and_then(|status| status.phase.as_ref())),
+            _ => metadata_field(&self.metadata, name),
+        }
+    }
+}
+
+impl Selectable for ConfigMap {
+    fn labels(&self) -> Option<&BTreeMap<String, String>> {
+        self.metadata.labels.as_ref()
+    }
+
+    fn field(&self, name: &str) -> Cow<'_, str> {
+        metadata_field(&self.metadata, name)
+    }
+}
+
+impl Selectable for Secret {
+    fn labels(&self) -> Option<&BTreeMap<String, String>> {
+        self.metadata.labels.as_ref()
+    }
+
+    fn field(&self, name: &str) -> Cow<'_, str> {
+        match name {
+            "type" => text(self.type_.as_ref()),
             _ => metadata_field(&self.metadata, name),
         }
     }

@@ -201,6 +201,8 @@ pub fn selectable_fields(resource: Resource) -> &'static [&'static str] {
             "type",
         ],
         Resource::Namespaces => &["metadata.name", "status.phase"],
+        Resource::ConfigMaps => &["metadata.name", "metadata.namespace"],
+        Resource::Secrets => &["metadata.name", "metadata.namespace", "type"],
     }
 }
 

@@ -6,6 +6,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::field::FieldError;
+use crate::object_meta::{IMMUTABLE, changed_metadata, fixed_metadata};
 
 /// Takes over from the stored Job what isn't the client's to change: the status, the creation and
 /// deletion times, and the uid and namespace where the client left them out. The generation grows by
@@ -13,24 +14,10 @@ use crate::field::FieldError;
 ///
 /// `new` must have its defaults filled in.
 pub fn prepare_update(old: &Job, new: &mut Job) {
-    let stored = &old.metadata;
-    let metadata = &mut new.metadata;
-    for (new, old) in [
-        (&mut metadata.name, &stored.name),
-        (&mut metadata.namespace, &stored.namespace),
-        (&mut metadata.uid, &stored.uid),
-    ] {
-        if new.as_ref().is_none_or(String::is_empty) {
-            new.clone_from(old);
-        }
-    }
-    metadata.creation_timestamp.clone_from(&stored.creation_timestamp);
-    metadata.deletion_timestamp.clone_from(&stored.deletion_timestamp);
-    metadata.deletion_grace_period_seconds = stored.deletion_grace_period_seconds;
-    metadata.managed_fields = None;
-    metadata.self_link = None;
+    changed_metadata(&old.metadata, &mut new.metadata);
     let changed = i64::from(!same(&old.spec, &new.spec));
-    metadata.generation = Some(stored.generation.unwrap_or(1).saturating_add(changed));
+    let generation = old.metadata.generation.unwrap_or(1).saturating_add(changed);
+    new.metadata.generation = Some(generation);
     new.status.clone_from(&old.status);
 }
 
@@ -40,16 +27,7 @@ pub fn prepare_update(old: &Job, new: &mut Job) {
 /// Whether `new` is valid by itself is asked of [`validate`](crate::validate::validate).
 pub fn validate_update(old: &Job, new: &Job) -> Vec<FieldError> {
     let mut errors = Vec::new();
-    let (before, after) = (&old.metadata, &new.metadata);
-    for (field, before, after) in [
-        ("metadata.name", &before.name, &after.name),
-        ("metadata.namespace", &before.namespace, &after.namespace),
-        ("metadata.uid", &before.uid, &after.uid),
-    ] {
-        if before != after {
-            errors.push(FieldError::invalid(field, after.as_deref(), IMMUTABLE));
-        }
-    }
+    fixed_metadata(&old.metadata, &new.metadata, &mut errors);
     let (Some(old_spec), Some(new_spec)) = (&old.spec, &new.spec) else { return errors };
     completions(old_spec, new_spec, &mut errors);
     fixed("spec.selector", &old_spec.selector, &new_spec.selector, &mut errors);
@@ -77,8 +55,6 @@ pub fn validate_update(old: &Job, new: &Job) -> Vec<FieldError> {
     fixed("spec.successPolicy", &old_spec.success_policy, &new_spec.success_policy, &mut errors);
     errors
 }
-
-const IMMUTABLE: &str = "field is immutable";
 
 /// The completions of an Indexed Job may change, but only together with its parallelism.
 fn completions(old: &JobSpec, new: &JobSpec, errors: &mut Vec<FieldError>) {

@@ -13,7 +13,7 @@ use crate::validate_pod::Surroundings;
 use crate::validate_security::container_security;
 
 /// Where Longshore puts its own files into a container.
-const RESERVED: [&str; 2] = ["/.longshore", "/.longshore-exit"];
+const RESERVED: [&str; 3] = ["/.longshore", "/.longshore-exit", "/.longshore-secrets"];
 
 /// The least that Docker takes as a limit, in thousandths: 6 MiB and a hundredth of a CPU.
 const LEAST_MEMORY: i128 = 6 * 1024 * 1024 * 1_000;

@@ -17,7 +17,23 @@ const DAY: Millis = 24 * 60 * 60 * SECOND;
 
 /// The metadata of a Job.
 pub(crate) fn metadata(job: &Job, errors: &mut Vec<FieldError>) {
-    let metadata = &job.metadata;
+    let wait = "a deletion waits for the Pods alone";
+    object_metadata(&job.metadata, wait, errors);
+    let name = job.metadata.name.as_deref().unwrap_or_default();
+    if name.len() > 63 && names::dns1123_subdomain(name).is_none() {
+        // It is the value of a label on every Pod.
+        let problem = "must be no more than 63 bytes";
+        errors.push(FieldError::invalid("metadata.name", name, problem));
+    }
+    settings(job, errors);
+}
+
+/// The metadata of any object. `no_finalizers` says why there are none.
+pub(crate) fn object_metadata(
+    metadata: &ObjectMeta,
+    no_finalizers: &str,
+    errors: &mut Vec<FieldError>,
+) {
     let generate = metadata.generate_name.as_deref().unwrap_or_default();
     // The end of a prefix may be what the end of a name may not.
     let prefix = generate.strip_suffix('-').unwrap_or(generate);
@@ -33,10 +49,6 @@ pub(crate) fn metadata(job: &Job, errors: &mut Vec<FieldError>) {
         Some(name) => {
             if let Some(problem) = names::dns1123_subdomain(name) {
                 errors.push(FieldError::invalid("metadata.name", name, problem));
-            } else if name.len() > 63 {
-                // It is the value of a label on every Pod.
-                let problem = "must be no more than 63 bytes";
-                errors.push(FieldError::invalid("metadata.name", name, problem));
             }
         }
     }
@@ -48,10 +60,9 @@ pub(crate) fn metadata(job: &Job, errors: &mut Vec<FieldError>) {
     if metadata.finalizers.as_ref().is_some_and(|finalizers| !finalizers.is_empty()) {
         errors.push(FieldError::forbidden(
             "metadata.finalizers",
-            "not supported yet: a deletion waits for the Pods alone",
+            format!("not supported yet: {no_finalizers}"),
         ));
     }
-    settings(job, errors);
 }
 
 /// The labels and annotations of a Job or of its Pods.

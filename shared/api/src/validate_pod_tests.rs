@@ -144,7 +144,6 @@ fn pods_are_judged_in_kubernetes_words() {
             pod(json!({"securityContext": {"seccompProfile": {"type": "X"}}})),
             "securityContext.seccompProfile.type: Unsupported value: \"X\"",
         ),
-        (pod(json!({"hostNetwork": true})), "hostNetwork: Forbidden: not supported yet"),
         (pod(json!({"subdomain": "x"})), "subdomain: Forbidden: not supported yet"),
         (pod(json!({"hostPID": true})), "hostPID: Forbidden: not supported yet"),
     ]);

@@ -143,7 +143,7 @@ fn each_rule_has_kubernetes_words() {
         (
             &format!("{POD}/volumes/1"),
             json!({"name": "w", "nfs": {"server": "x", "path": "/"}}),
-            "volumes[1].nfs: Forbidden: not supported yet: volumes are emptyDir and hostPath",
+            "volumes[1].nfs: Forbidden: not supported yet: volumes are emptyDir, hostPath, persistentVolumeClaim, configMap, secret, downwardAPI and projected",
         ),
         (
             "/metadata/annotations/longshore.dev~1lease",

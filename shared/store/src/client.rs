@@ -14,7 +14,7 @@ use redis::{
     RedisError, RedisResult, ScriptInvocation, ServerErrorKind,
 };
 
-use crate::{Shard, StoreError, keys, scripts, shard_of};
+use crate::{Seal, Shard, StoreError, keys, scripts, shard_of};
 
 /// Idle connections kept for blocking reads.
 const IDLE_READERS: usize = 64;
@@ -41,6 +41,8 @@ pub struct StoreSettings {
     pub events_per_job: u32,
     /// About how many entries the change log keeps.
     pub log_length: u64,
+    /// The key to the cluster's Secrets; without one there are none.
+    pub seal: Option<Arc<Seal>>,
 }
 
 impl StoreSettings {
@@ -54,7 +56,14 @@ impl StoreSettings {
             connect_timeout: Duration::from_secs(2),
             events_per_job: 200,
             log_length: 100_000,
+            seal: None,
         }
+    }
+
+    /// With the key to the cluster's Secrets.
+    pub fn with_seal(mut self, seal: Option<Seal>) -> Self {
+        self.seal = seal.map(Arc::new);
+        self
     }
 
     /// What coordinators add: the cluster's number of shards.

@@ -38,6 +38,13 @@ pub enum StoreError {
         #[source]
         source: serde_json::Error,
     },
+    /// A Secret can't be sealed or opened. `secret` is `namespace/name`.
+    #[error("the Secret {secret} can't be used")]
+    Seal {
+        secret: String,
+        #[source]
+        source: crate::SealError,
+    },
     /// A record that can't be written as JSON.
     #[error("a record can't be written as JSON")]
     Encode(#[source] serde_json::Error),

@@ -11,6 +11,8 @@
 //! | `ls:{07}:sessions` | hash | session -> a counter that each renewal and claim moves to a value never seen before |
 //! | `ls:{07}:held:<session>` | hash | `<uid>/<index>` -> `<attempt>/<token>/<lease ms>` |
 //! | `ls:{07}:job:<uid>` | hash | `ns`, `name`, `object`, `rev`, `header`, `active`, `rv`, `seq`, `fseq` (seq forwarded last), `lease`, `deleted`, `reqs` (last requests) |
+//! | `ls:{07}:configs` | hash | `<kind>/<namespace>/<name>` of ConfigMaps and Secrets -> uid |
+//! | `ls:{07}:config:<uid>` | hash | `kind`, `ns`, `name`, `object` (of a Secret sealed), `rev`, `rv`, `seq`, `fseq`, `req` (the last request) |
 //! | `ls:{07}:done:<uid>` | bitmap | completed indexes |
 //! | `ls:{07}:failed:<uid>` | bitmap | indexes that have failed for good |
 //! | `ls:{07}:live:<uid>` | hash | index -> JSON of a `Live` |
@@ -66,6 +68,14 @@ pub(crate) fn held(shard: Shard, session: &str) -> String {
 
 pub(crate) fn job(job: &JobRef) -> String {
     format!("ls:{{{}}}:job:{}", job.shard, job.uid)
+}
+
+pub(crate) fn configs(shard: Shard) -> String {
+    format!("ls:{{{shard}}}:configs")
+}
+
+pub(crate) fn config(shard: Shard, uid: &str) -> String {
+    format!("ls:{{{shard}}}:config:{uid}")
 }
 
 pub(crate) fn done(job: &JobRef) -> String {

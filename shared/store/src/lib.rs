@@ -7,7 +7,7 @@
 //!
 //! | who | module |
 //! | --- | --- |
-//! | API server | [`api`](Store::create), [`log`](Store::log_read), [`nodes`](Store::nodes) |
+//! | API server | [`api`](Store::create), [`configs`](Store::create_config), [`log`](Store::log_read), [`nodes`](Store::nodes) |
 //! | owner of a shard | [`owner`](Store::own), [`Commit`], [`load`](Store::load_shard), [`purge`](Store::purge) |
 //! | worker | [`worker`](Store::claim), [`output`](Store::append_output) |
 
@@ -15,6 +15,7 @@ mod api;
 mod attempts;
 mod client;
 mod commit;
+mod configs;
 mod error;
 mod events;
 mod keys;
@@ -27,12 +28,14 @@ mod purge;
 mod record;
 mod refs;
 mod scripts;
+mod seal;
 mod stream;
 mod worker;
 
 pub use api::{Created, Deleted, NewJob, PodDeleted, Update, Updated};
 pub use client::{Store, StoreSettings};
 pub use commit::{Commit, Committed};
+pub use configs::{ConfigKind, ConfigRef, ConfigWritten, StoredConfig};
 pub use error::StoreError;
 pub use events::{EventRecord, StoredEvent};
 pub use load::LoadedJob;
@@ -42,6 +45,7 @@ pub use output::{OutputBatch, OutputInfo};
 pub use owner::{Granted, InEntry, Owned, Reported, Revoked, ShardMeta, Stopped};
 pub use record::StoredJob;
 pub use refs::{AttemptKey, JobRef, Shard, shard_of};
+pub use seal::{Seal, SealError};
 pub use stream::{ResourceVersion, StreamId};
 pub use worker::{Claimed, Grant, Held, Kept, Progress, Renewal, Renewed, Verdict, Written};
 

@@ -1,4 +1,4 @@
-//! The change log: every change of a Job, Pod, Event or Node in one order. Its position is Kubernetes'
+//! The change log: every change of a Job, Pod, Event, Node, ConfigMap or Secret in one order. Its position is Kubernetes'
 //! resourceVersion. Scripts write changes into their shard's `out` stream; each shard's owner forwards
 //! them here.
 
@@ -8,7 +8,9 @@ use longshore_job::Index;
 use redis::streams::{StreamId as Entry, StreamRangeReply, StreamReadReply};
 use redis::{FromRedisValue, Value, from_redis_value_ref};
 
-use crate::{AttemptKey, JobRef, ResourceVersion, Shard, Store, StoreError, StreamId};
+use crate::{
+    AttemptKey, ConfigKind, ConfigRef, JobRef, ResourceVersion, Shard, Store, StoreError, StreamId,
+};
 use crate::{keys, scripts};
 
 /// What changed.
@@ -20,6 +22,7 @@ pub enum Subject {
     Event(JobRef, String),
     /// A worker; the change's `name` is its name.
     Node,
+    Config(ConfigKind, ConfigRef),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -35,12 +38,12 @@ pub struct Change {
     pub rv: ResourceVersion,
     pub subject: Subject,
     pub verb: Verb,
-    /// The Job's namespace; empty for a Node.
+    /// The namespace of the Job, ConfigMap or Secret; empty for a Node.
     pub namespace: String,
-    /// The Job's name, or the Node's.
+    /// Its name, or the Node's.
     pub name: String,
-    /// The last state, where it can't be read any more: of a deleted Job its object, of a deleted Pod
-    /// its `Attempt`, as JSON. The purge of a Job begins with a Modified of the Job that carries its
+    /// The last state, where it can't be read any more: of a deleted Job, ConfigMap or Secret its object
+    /// (see [`Store::open_config`]), of a deleted Pod its `Attempt`, as JSON. The purge of a Job begins with a Modified of the Job that carries its
     /// object, before its Pods are deleted.
     pub object: Option<String>,
 }
@@ -186,7 +189,9 @@ impl Store {
         for (entry, id) in entries.iter().zip(ids) {
             if let (Some(uid), Some(seq)) = (entry.field("u"), entry.field("q")) {
                 let id: StreamId = id.parse().map_err(|_| self.odd(doing, &id))?;
-                call.arg(uid).arg(seq).arg(ResourceVersion::from(id).to_string());
+                let key = if entry.field("k") == Some("Job") { "job" } else { "config" };
+                call.arg(format!("{key}:{uid}")).arg(seq);
+                call.arg(ResourceVersion::from(id).to_string());
             }
         }
         self.call(doing, &call).await
@@ -271,6 +276,10 @@ fn change(id: StreamId, entry: &Entry) -> Option<Change> {
         let shard: u16 = field(entry, "s")?;
         Some(JobRef::new(Shard(shard), field::<String>(entry, "u")?))
     };
+    let config = || {
+        let JobRef { shard, uid } = job()?;
+        Some(ConfigRef { shard, uid })
+    };
     let subject = match field::<String>(entry, "k")?.as_str() {
         "Job" => Subject::Job(job()?),
         "Pod" => {
@@ -279,6 +288,8 @@ fn change(id: StreamId, entry: &Entry) -> Option<Change> {
         }
         "Event" => Subject::Event(job()?, field(entry, "id")?),
         "Node" => Subject::Node,
+        "ConfigMap" => Subject::Config(ConfigKind::ConfigMap, config()?),
+        "Secret" => Subject::Config(ConfigKind::Secret, config()?),
         _ => return None,
     };
     let verb = match field::<String>(entry, "v")?.as_str() {

@@ -29,7 +29,9 @@ shard_scripts! {
     CLAIM = "claim.lua";
     COMMIT = "commit.lua";
     CREATE = "create.lua";
+    CREATE_CONFIG = "create_config.lua";
     DELETE = "delete.lua";
+    DELETE_CONFIG = "delete_config.lua";
     DELETE_POD = "delete_pod.lua";
     ENROLL = "enroll.lua";
     EVENT = "event.lua";
@@ -45,6 +47,7 @@ shard_scripts! {
     START = "start.lua";
     STOP = "stop.lua";
     UPDATE = "update.lua";
+    UPDATE_CONFIG = "update_config.lua";
 }
 
 global_scripts! {

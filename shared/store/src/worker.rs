@@ -1,6 +1,6 @@
 //! What a worker does: claim, report, finish, renew.
 
-use longshore_job::{Millis, Outcome, Phase, Waiting};
+use longshore_job::{Container, Millis, Outcome, Phase, Waiting};
 use redis::ScriptInvocation;
 
 use crate::record::encode;
@@ -39,6 +39,8 @@ pub enum Progress {
     Started(Millis),
     /// It can't start yet.
     Waiting(Waiting),
+    /// How each container of a Pod with several stands, and when the last of them started.
+    Containers { started: Option<Millis>, containers: Vec<Container> },
 }
 
 /// Whether a report was taken.
@@ -169,8 +171,11 @@ impl Store {
         call.key(keys::prefix(attempt.job.shard)).arg(&attempt.job.uid).arg(attempt.index);
         call.arg(attempt.attempt).arg(token);
         match progress {
-            Progress::Started(at) => call.arg(at).arg(""),
-            Progress::Waiting(waiting) => call.arg("").arg(encode(waiting)?),
+            Progress::Started(at) => call.arg(at).arg("").arg(""),
+            Progress::Waiting(waiting) => call.arg("").arg(encode(waiting)?).arg(""),
+            Progress::Containers { started, containers } => {
+                call.arg(time(*started)).arg("").arg(encode(containers)?)
+            }
         };
         self.written("report progress", &call).await
     }
@@ -186,10 +191,12 @@ impl Store {
         token: &str,
         restarts: u32,
         outcome: &Outcome,
+        containers: &[Container],
     ) -> Result<Written, StoreError> {
         let mut call = scripts::FAIL.prepare_invoke();
         call.key(keys::prefix(attempt.job.shard)).arg(&attempt.job.uid).arg(attempt.index);
         call.arg(attempt.attempt).arg(token).arg(restarts).arg(encode(outcome)?);
+        call.arg(records(containers)?);
         self.written("report a failure", &call).await
     }
 
@@ -205,12 +212,12 @@ impl Store {
         outcome: &Outcome,
         started: Option<Millis>,
         finished: Option<Millis>,
+        containers: &[Container],
     ) -> Result<Written, StoreError> {
-        let time = |at: Option<Millis>| at.map(|at| at.to_string()).unwrap_or_default();
         let mut call = scripts::FINISH.prepare_invoke();
         call.key(keys::prefix(attempt.job.shard)).arg(&attempt.job.uid).arg(attempt.index);
         call.arg(attempt.attempt).arg(token).arg(encode(outcome)?);
-        call.arg(time(started)).arg(time(finished));
+        call.arg(time(started)).arg(time(finished)).arg(records(containers)?);
         self.written("report an end", &call).await
     }
 
@@ -283,6 +290,16 @@ impl Store {
             _ => Err(self.odd(doing, &reply)),
         }
     }
+}
+
+/// A time as the scripts take it: empty for none.
+fn time(at: Option<Millis>) -> String {
+    at.map(|at| at.to_string()).unwrap_or_default()
+}
+
+/// The containers of a Pod with several as the scripts take them: empty for a Pod with one.
+fn records(containers: &[Container]) -> Result<String, StoreError> {
+    if containers.is_empty() { Ok(String::new()) } else { encode(&containers) }
 }
 
 /// `go <granted>`, `stop <grace>` or `gone`.

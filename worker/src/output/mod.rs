@@ -47,7 +47,7 @@ impl Output {
         Self { queue, shipping }
     }
 
-    pub(crate) fn writer(&self) -> Writer {
+    pub(crate) fn writer(&self, _container: u32) -> Writer {
         Writer { queue: self.queue.clone() }
     }
 

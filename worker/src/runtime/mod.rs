@@ -4,6 +4,7 @@ pub(crate) mod docker;
 pub(crate) mod null;
 
 use futures::future::BoxFuture;
+use k8s_openapi::api::core::v1::Container;
 use longshore_job::Outcome;
 use longshore_store::AttemptKey;
 
@@ -12,6 +13,7 @@ use crate::control::Control;
 use crate::folder::Folder;
 use crate::held::local_id;
 use crate::output::Writer;
+use crate::sources::Objects;
 
 /// Runs the containers of attempts. Every method may be called at any time, also again.
 pub(crate) trait Runtime: Send + Sync + 'static {
@@ -21,6 +23,9 @@ pub(crate) trait Runtime: Send + Sync + 'static {
     /// Runs one container to its end, or goes on with one from before. When this returns, nothing
     /// of the container runs any more; what is left of it waits for [`Runtime::remove`].
     fn run<'a>(&'a self, run: Run<'a>) -> BoxFuture<'a, Ended>;
+
+    /// Whether containers have networks, that another can hold for them.
+    fn has_networks(&self) -> bool;
 
     /// Removes a container by name, running or not; one that isn't there is no error.
     fn remove<'a>(&'a self, container: &'a str) -> BoxFuture<'a, Result<(), RuntimeError>>;
@@ -32,14 +37,29 @@ pub(crate) trait Runtime: Send + Sync + 'static {
 /// One container to run.
 pub(crate) struct Run<'a> {
     pub(crate) assignment: &'a Assignment,
+    pub(crate) container: &'a Container,
+    pub(crate) network: Network,
     pub(crate) folder: &'a Folder,
-    /// How often a container of this attempt has failed before.
+    /// The ConfigMaps and Secrets that there are.
+    pub(crate) objects: &'a dyn Objects,
+    /// How often containers of this attempt have failed before.
     pub(crate) restarts: u32,
     /// Whether the container is there already, from before this process.
     pub(crate) adopted: bool,
     pub(crate) control: Control,
     pub(crate) progress: Progress,
     pub(crate) output: Writer,
+}
+
+/// Which network a container is in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Network {
+    /// One of its own, with a way out.
+    Own,
+    /// The host's.
+    Host,
+    /// That of another container.
+    Of(String),
 }
 
 /// How a run ended.

@@ -57,6 +57,10 @@ impl Runtime for Null {
         self.pretend(run).boxed()
     }
 
+    fn has_networks(&self) -> bool {
+        false
+    }
+
     fn remove<'a>(&'a self, _container: &'a str) -> BoxFuture<'a, Result<(), RuntimeError>> {
         futures::future::ready(Ok(())).boxed()
     }

@@ -17,7 +17,7 @@ async fn a_lease_that_is_not_renewed_is_a_disruption_and_free() {
     stage.until_offered(0, 2).await;
     assert!(claimed.elapsed() >= LEASE + Duration::from_secs(1));
     assert!(claimed.elapsed() < LEASE + Duration::from_secs(4));
-    let late = stage.store.finish(&attempt, &token, &exit(0), Some(1), None).await.unwrap();
+    let late = stage.store.finish(&attempt, &token, &exit(0), Some(1), None, &[]).await.unwrap();
     assert_eq!(late, Written::Refused);
     let records = stage.store.history(&stage.job, 0).await.unwrap();
     let Some(Outcome::Disrupted { reason, host_lost, .. }) = &records[0].1.outcome else {

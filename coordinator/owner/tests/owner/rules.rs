@@ -64,7 +64,7 @@ async fn a_container_is_restarted_in_place_and_counted_across_owners() {
     let attempt = stage.until_offered(0, 1).await;
     let token = stage.start(&attempt).await;
     let fail = async |restarts| {
-        stage.store.fail(&attempt, &token, restarts, &exit(1)).await.unwrap();
+        stage.store.fail(&attempt, &token, restarts, &exit(1), &[]).await.unwrap();
     };
     let scene = async {
         fail(1).await;

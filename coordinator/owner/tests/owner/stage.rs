@@ -244,7 +244,7 @@ impl Stage {
     }
 
     pub(crate) async fn finish(&self, attempt: &AttemptKey, token: &str, outcome: &Outcome) {
-        let written = self.store.finish(attempt, token, outcome, Some(1), None).await.unwrap();
+        let written = self.store.finish(attempt, token, outcome, Some(1), None, &[]).await.unwrap();
         assert_eq!(written, Written::Ok);
     }
 
@@ -268,8 +268,10 @@ impl Stage {
                 let attempt = self.job.attempt(index, live.attempt.number);
                 let claim = self.store.claim(&attempt, "claim", "w", "session").await;
                 if let Ok(Claimed::Granted(grant)) = claim {
-                    let _ =
-                        self.store.finish(&attempt, &grant.token, &exit(0), Some(1), None).await;
+                    let _ = self
+                        .store
+                        .finish(&attempt, &grant.token, &exit(0), Some(1), None, &[])
+                        .await;
                 }
             }
             tokio::time::sleep(Duration::from_millis(10)).await;

@@ -10,7 +10,7 @@ use longshore_store::{JobRef, StoredJob};
 
 use crate::App;
 use crate::errors::Failure;
-use crate::listing::{Listed, Source};
+use crate::listing::{Listed, Source, is_behind};
 use crate::negotiate::Params;
 use crate::respond::{Writer, answer};
 use crate::served::Selection;
@@ -87,10 +87,4 @@ pub(crate) async fn names(
 async fn placed(app: App, stored: StoredJob) -> Result<(String, Job), Failure> {
     let job = app.objects.job(&stored).await?;
     Ok((format!("{}/{}", stored.namespace, stored.name), job))
-}
-
-/// Whether a Job comes after the place `after`, which is a `namespace/name`.
-fn is_behind(namespace: &str, name: &str, after: &str) -> bool {
-    let (after_namespace, after_name) = after.split_once('/').unwrap_or((after, ""));
-    (namespace, name) > (after_namespace, after_name)
 }

@@ -1,42 +1,26 @@
 //! Creating and changing Jobs.
 
-use std::time::Duration;
-
 use axum::extract::{Path, Request, State};
 use axum::response::Response;
 use http::StatusCode;
-use http::request::Parts;
 use k8s_openapi::api::batch::v1::Job;
-use longshore_api::decode::{FieldValidation, decode_job};
 use longshore_api::defaults::{prepare_create, set_defaults};
-use longshore_api::patch::apply_patch;
+use longshore_api::policy::validate_policy;
 use longshore_api::spec::lease;
 use longshore_api::update::{prepare_update, validate_update};
 use longshore_api::validate::{validate, warnings};
-use longshore_api::{ApiError, Resource, Warning};
+use longshore_api::{ApiError, Resource};
 use longshore_job::Header;
-use longshore_store::{Created, JobRef, NewJob, ResourceVersion, StoredJob, Update, Updated};
-use serde_json::Value;
+use longshore_store::{Created, JobRef, NewJob, ResourceVersion, Update, Updated};
+use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
 use super::read::find;
+use crate::App;
 use crate::errors::Failure;
-use crate::listing::parse_resource_version;
-use crate::negotiate::Params;
-use crate::respond::{Writer, answer};
-use crate::{App, body};
-
-/// How long a reply waits for the change's place in the change log.
-const SETTLE: Duration = Duration::from_secs(1);
-
-/// The first of the waits between two looks at it; doubled each time.
-const SETTLE_STEP: Duration = Duration::from_millis(4);
-
-/// How often a change is made again from a newer state, where the client named none.
-const TRIES: u32 = 8;
-
-/// How many names are tried for a Job with `generateName`, as in Kubernetes.
-const NAMES: u32 = 8;
+use crate::writing::{
+    NAMES, SETTLE, SETTLE_STEP, SETTLE_STEP_CAP, Sent, TRIES, Write, is_generated, precondition,
+};
 
 /// POST on the collection.
 pub(crate) async fn create(
@@ -45,14 +29,8 @@ pub(crate) async fn create(
     request: Request,
 ) -> Result<Response, Failure> {
     let write = Write::of(&app, request).await?;
-    let value = body::parse(&write.parts.headers, &write.body)?;
-    let (sent, mut notes) = decode(value, write.validation)?;
-    if sent.metadata.namespace.as_ref().is_some_and(|sent| !sent.is_empty() && *sent != namespace) {
-        return Err(Failure::bad_request(
-            "the namespace of the provided object does not match the namespace sent on the request",
-        ));
-    }
-    let generated = sent.metadata.name.as_deref().unwrap_or_default().is_empty();
+    let Sent { object: sent, mut notes } = write.sent::<Job>(&namespace)?;
+    let generated = is_generated(&sent.metadata);
     let before = app.store.log_tail().await?;
     let now = app.store.now().await?;
     for _ in 0..NAMES {
@@ -61,7 +39,8 @@ pub(crate) async fn create(
         set_defaults(&mut job);
         prepare_create(&mut job, &namespace, &uid, now);
         let name = job.metadata.name.clone().unwrap_or_default();
-        let errors = validate(&job);
+        let mut errors = validate(&job);
+        errors.extend(validate_policy(&job, &app.policy));
         if !errors.is_empty() {
             return Err(Failure::invalid(Resource::Jobs, &name, &errors));
         }
@@ -97,20 +76,11 @@ pub(crate) async fn replace(
     request: Request,
 ) -> Result<Response, Failure> {
     let write = Write::of(&app, request).await?;
-    let value = body::parse(&write.parts.headers, &write.body)?;
-    let (sent, notes) = decode(value, write.validation)?;
-    if sent.metadata.name.as_deref().unwrap_or_default() != name {
-        return Err(Failure::bad_request(format!(
-            "the name of the object ({}) does not match the name on the URL ({name})",
-            sent.metadata.name.unwrap_or_default(),
-        )));
-    }
-    if sent.metadata.namespace.as_ref().is_some_and(|sent| !sent.is_empty() && *sent != namespace) {
-        return Err(Failure::bad_request(
-            "the namespace of the provided object does not match the namespace sent on the request",
-        ));
-    }
-    write.change(&app, &namespace, &name, |_| Ok((sent.clone(), notes.clone()))).await
+    let sent = write.replacement::<Job>(&namespace, &name)?;
+    change(&app, &write, &namespace, &name, |_| {
+        Ok(Sent { object: sent.object.clone(), notes: sent.notes.clone() })
+    })
+    .await
 }
 
 /// PATCH on a Job: strategic merge, merge, and JSON patch.
@@ -120,19 +90,8 @@ pub(crate) async fn patch(
     request: Request,
 ) -> Result<Response, Failure> {
     let write = Write::of(&app, request).await?;
-    let kind = body::patch_type(&write.parts.headers)?;
-    let names_version = mentions(&write.body, "resourceVersion");
-    let change = |current: &Job| {
-        let current = serde_json::to_value(current).map_err(ApiError::internal)?;
-        let patched = apply_patch(&current, kind, &write.body).map_err(ApiError::from)?;
-        let (mut new, notes) = decode(patched, write.validation)?;
-        if !names_version {
-            // It is that of the Job the patch was laid on, by chance, and no wish of the client.
-            new.metadata.resource_version = None;
-        }
-        Ok((new, notes))
-    };
-    write.change(&app, &namespace, &name, change).await
+    let kind = write.patch_type()?;
+    change(&app, &write, &namespace, &name, |current| write.patched(kind, current)).await
 }
 
 /// PUT and PATCH on `…/status`.
@@ -140,114 +99,52 @@ pub(crate) async fn write_status() -> Failure {
     Failure::not_served("the status of a Job is written by Longshore alone; it can be read only")
 }
 
-fn decode(value: Value, mode: FieldValidation) -> Result<(Job, Vec<Warning>), Failure> {
-    decode_job(value, mode).map_err(|errors| ApiError::undecodable(Resource::Jobs, &errors).into())
-}
-
-fn mentions(body: &[u8], word: &str) -> bool {
-    body.windows(word.len()).any(|window| window == word.as_bytes())
-}
-
-/// A request that writes: what it asks for and how it is to be answered.
-struct Write {
-    parts: Parts,
-    body: axum::body::Bytes,
-    dry_run: bool,
-    validation: FieldValidation,
-    writer: Writer,
-}
-
-impl Write {
-    async fn of(app: &App, request: Request) -> Result<Self, Failure> {
-        let params = Params::of(request.uri())?;
-        let dry_run = params.dry_run()?;
-        let validation = body::field_validation(&params)?;
-        let writer = Writer::of(request.headers(), &params, app.store.now().await?)?;
-        let (parts, body) = request.into_parts();
-        let body = body::read(Request::from_parts(parts.clone(), body)).await?;
-        Ok(Self { parts, body, dry_run, validation, writer })
-    }
-
-    fn answer(&self, code: StatusCode, job: &Job, notes: &[Warning]) -> Response {
-        answer(code, &self.writer.object(job, true), notes)
-    }
-
-    /// Changes a Job from its newest state; when it changes meanwhile, again from the newer one,
-    /// unless the client named the state it means.
-    async fn change(
-        &self,
-        app: &App,
-        namespace: &str,
-        name: &str,
-        change: impl Fn(&Job) -> Result<(Job, Vec<Warning>), Failure>,
-    ) -> Result<Response, Failure> {
-        for _ in 0..TRIES {
-            let before = app.store.log_tail().await?;
-            let stored = find(app, namespace, name).await?;
-            let current = app.objects.job(&stored).await?;
-            let (mut new, mut notes) = change(&current)?;
-            let named = precondition(&stored, &current, &new)?;
-            set_defaults(&mut new);
-            prepare_update(&current, &mut new);
-            let mut errors = validate(&new);
-            errors.extend(validate_update(&current, &new));
-            if !errors.is_empty() {
-                return Err(Failure::invalid(Resource::Jobs, name, &errors));
-            }
-            notes.extend(warnings(&new));
-            let object = manifest(&new);
-            if self.dry_run || object == manifest(&current) {
-                return Ok(self.answer(StatusCode::OK, &new, &notes));
-            }
-            let update = Update {
-                request: &Uuid::new_v4().to_string(),
-                rev: Some(stored.rev),
-                rv: named,
-                object: &serde_json::to_string(&object).map_err(ApiError::internal)?,
-                suspended: is_suspended(&new),
-                lease_ms: lease(&new, app.defaults.lease),
-            };
-            match app.store.update(&stored.job, &update).await? {
-                Updated::Updated { .. } => {
-                    let job = settled(app, &stored.job, before, new).await?;
-                    return Ok(self.answer(StatusCode::OK, &job, &notes));
-                }
-                Updated::Gone => return Err(Failure::not_found(Resource::Jobs, name)),
-                Updated::Conflict if named.is_some() => break,
-                Updated::Conflict => {}
-            }
+/// Changes a Job from its newest state; when it changes meanwhile, again from the newer one, unless the
+/// client named the state it means.
+async fn change(
+    app: &App,
+    write: &Write,
+    namespace: &str,
+    name: &str,
+    change: impl Fn(&Job) -> Result<Sent<Job>, Failure>,
+) -> Result<Response, Failure> {
+    for _ in 0..TRIES {
+        let before = app.store.log_tail().await?;
+        let stored = find(app, namespace, name).await?;
+        let current = app.objects.job(&stored).await?;
+        let Sent { object: mut new, mut notes } = change(&current)?;
+        let named = precondition(&current, &new)?;
+        set_defaults(&mut new);
+        prepare_update(&current, &mut new);
+        let mut errors = validate(&new);
+        errors.extend(validate_update(&current, &new));
+        if !errors.is_empty() {
+            return Err(Failure::invalid(Resource::Jobs, name, &errors));
         }
-        Err(ApiError::conflict(Resource::Jobs, name).into())
-    }
-}
-
-/// The resourceVersion that the client named, if it is that of the stored Job.
-///
-/// # Errors
-/// 409 for another resourceVersion or another uid.
-fn precondition(
-    stored: &StoredJob,
-    current: &Job,
-    new: &Job,
-) -> Result<Option<ResourceVersion>, Failure> {
-    let uid = new.metadata.uid.as_deref().unwrap_or_default();
-    if !uid.is_empty() && uid != stored.job.uid {
-        let why = format!(
-            "Precondition failed: UID in precondition: {uid}, UID in object meta: {}",
-            stored.job.uid
-        );
-        return Err(ApiError::conflict_because(Resource::Jobs, &stored.name, &why).into());
-    }
-    match new.metadata.resource_version.as_deref().unwrap_or_default() {
-        "" => Ok(None),
-        named if Some(named) == current.metadata.resource_version.as_deref() => {
-            Ok(Some(parse_resource_version(named)?))
+        notes.extend(warnings(&new));
+        let object = manifest(&new);
+        if write.dry_run || object == manifest(&current) {
+            return Ok(write.answer(StatusCode::OK, &new, &notes));
         }
-        named => {
-            parse_resource_version(named)?;
-            Err(ApiError::conflict(Resource::Jobs, &stored.name).into())
+        let update = Update {
+            request: &Uuid::new_v4().to_string(),
+            rev: Some(stored.rev),
+            rv: named,
+            object: &serde_json::to_string(&object).map_err(ApiError::internal)?,
+            suspended: is_suspended(&new),
+            lease_ms: lease(&new, app.defaults.lease),
+        };
+        match app.store.update(&stored.job, &update).await? {
+            Updated::Updated { .. } => {
+                let job = settled(app, &stored.job, before, new).await?;
+                return Ok(write.answer(StatusCode::OK, &job, &notes));
+            }
+            Updated::Gone => return Err(Failure::not_found(Resource::Jobs, name)),
+            Updated::Conflict if named.is_some() => break,
+            Updated::Conflict => {}
         }
     }
+    Err(ApiError::conflict(Resource::Jobs, name).into())
 }
 
 /// The part of a Job that is stored as its client wrote it.
@@ -303,7 +200,7 @@ pub(super) async fn settled(
     before: ResourceVersion,
     written: Job,
 ) -> Result<Job, Failure> {
-    let ends = tokio::time::Instant::now() + SETTLE;
+    let ends = Instant::now() + SETTLE;
     let mut step = SETTLE_STEP;
     loop {
         let Some(stored) = app.store.get_job_by_uid(job).await? else {
@@ -312,10 +209,10 @@ pub(super) async fn settled(
             written.metadata.resource_version = Some(before.to_string());
             return Ok(written);
         };
-        let late = tokio::time::Instant::now() >= ends;
+        let late = Instant::now() >= ends;
         if stored.dirty && !late {
-            tokio::time::sleep(step).await;
-            step = (step * 2).min(Duration::from_millis(50));
+            sleep(step).await;
+            step = (step * 2).min(SETTLE_STEP_CAP);
             continue;
         }
         let mut job = app.objects.job(&stored).await?;

@@ -9,10 +9,12 @@ use k8s_openapi::api::batch::v1::Job;
 use longshore_api::Resource;
 use longshore_job::{Attempt, Millis};
 use longshore_store::{
-    AttemptKey, Change, JobRef, NodeRecord, ResourceVersion, StoreError, StoredJob, Subject, Verb,
+    AttemptKey, Change, ConfigKind, ConfigRef, JobRef, NodeRecord, ResourceVersion, StoreError,
+    StoredJob, Subject, Verb,
 };
 use thiserror::Error;
 
+use crate::configs::{self, Config};
 use crate::errors::Failure;
 use crate::objects::{self, Found, Objects, Runtimes};
 use crate::served::Object;
@@ -191,6 +193,14 @@ impl Resolver {
                 }),
                 None => None,
             },
+            Subject::Config(ConfigKind::ConfigMap, config) => {
+                let found = self.config(config, &change).await?;
+                found.map(|config_map| Object::ConfigMap(Arc::new(config_map)))
+            }
+            Subject::Config(ConfigKind::Secret, config) => {
+                let found = self.config(config, &change).await?;
+                found.map(|secret| Object::Secret(Arc::new(secret)))
+            }
             Subject::Node => {
                 let record = match gone {
                     true => Some(NodeRecord { name: change.name.clone(), ..NodeRecord::default() }),
@@ -209,6 +219,26 @@ impl Resolver {
         };
         // What is not there any more was removed since; its removal comes later in the log.
         Ok(object.map(|object| Notice { rv: Some(change.rv), verb, object, line: OnceLock::new() }))
+    }
+
+    async fn config<T: Config>(
+        &self,
+        config: &ConfigRef,
+        change: &Change,
+    ) -> Result<Option<T>, Unresolved> {
+        let store = self.objects.store();
+        let mut object: T = match &change.object {
+            Some(last) => {
+                let (namespace, name) = (&change.namespace, &change.name);
+                configs::read(&store.open_config(T::CONFIG_KIND, namespace, name, last)?)?
+            }
+            None => match store.load_configs(std::slice::from_ref(config)).await?.pop() {
+                Some(stored) => configs::shown(&stored)?,
+                None => return Ok(None),
+            },
+        };
+        object.metadata_mut().resource_version = Some(change.rv.to_string());
+        Ok(Some(object))
     }
 
     async fn pod(
@@ -245,6 +275,8 @@ fn kind(change: &Change) -> Resource {
         Subject::Pod(_) => Resource::Pods,
         Subject::Event(..) => Resource::Events,
         Subject::Node => Resource::Nodes,
+        Subject::Config(ConfigKind::ConfigMap, _) => Resource::ConfigMaps,
+        Subject::Config(ConfigKind::Secret, _) => Resource::Secrets,
     }
 }
 
@@ -252,7 +284,7 @@ fn job_ref(change: &Change) -> Option<&JobRef> {
     match &change.subject {
         Subject::Job(job) | Subject::Event(job, _) => Some(job),
         Subject::Pod(key) => Some(&key.job),
-        Subject::Node => None,
+        Subject::Node | Subject::Config(..) => None,
     }
 }
 

@@ -10,13 +10,14 @@ use http_body_util::BodyExt;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
+use longshore_api::policy::ClusterPolicy;
 use longshore_api::spec::ClusterDefaults;
 use longshore_archive::Archive;
 use longshore_job::{Backoff, Condition, ConditionType, Header, Index, Live, Outcome, Phase};
 use longshore_server::ServerSettings;
 use longshore_store::{
-    AttemptKey, Claimed, Commit, Committed, EventRecord, Grant, JobRef, Owned, Progress, Shard,
-    Store, StoreSettings, StreamId, Verb,
+    AttemptKey, Claimed, Commit, Committed, EventRecord, Grant, JobRef, Owned, Progress, Seal,
+    Shard, Store, StoreSettings, StreamId, Verb,
 };
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -76,6 +77,7 @@ impl Fixture {
         let redis = spawn_redis(port, &dir);
         let mut settings = StoreSettings::new(format!("redis://127.0.0.1:{port}")).with_shards(4);
         settings.patience = BOUND;
+        settings = settings.with_seal(Some(Seal::new(&Seal::new_key().unwrap()).unwrap()));
         let store = Store::connect(&settings).await.unwrap();
 
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -283,7 +285,7 @@ impl Owner {
         let (key, grant) = self.run(index, attempt).await;
         let reason = if code == 0 { "Completed" } else { "Error" };
         let outcome = Outcome::Exited { code, reason: reason.to_owned(), message: String::new() };
-        self.store.finish(&key, &grant.token, &outcome, None, None).await.unwrap();
+        self.store.finish(&key, &grant.token, &outcome, None, None, &[]).await.unwrap();
         key
     }
 
@@ -385,6 +387,7 @@ fn settings_of(archive: Option<Archive>) -> ServerSettings {
             lease: 15_000,
             retention: None,
         },
+        policy: ClusterPolicy::default(),
         node_grace: Duration::from_secs(20),
         archive,
     }

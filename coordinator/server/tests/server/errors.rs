@@ -72,7 +72,7 @@ async fn bad_bodies_are_refused() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_not_served_says_so() {
     let fixture = Fixture::start().await;
-    for path in ["/", "/apis/apps/v1/deployments", "/api/v1/configmaps", "/nonsense", "/api/v2"] {
+    for path in ["/", "/apis/apps/v1/deployments", "/api/v1/services", "/nonsense", "/api/v2"] {
         let refused = fixture.get(path).await.expect(404);
         assert_eq!(text(&refused, "kind"), "Status");
         assert_eq!(text(&refused, "reason"), "NotFound");

@@ -123,3 +123,49 @@ async fn kubectl_waits_and_follows() {
     let (ok, out, err) = kubectl(&fixture, &["describe", "pods"], "").await;
     assert!(ok && out.contains("Running"), "{out}{err}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn kubectl_manages_config_maps_and_secrets() {
+    let fixture = Fixture::start().await;
+    let ok = |(ok, out, err): (bool, String, String)| {
+        assert!(ok, "{out}{err}");
+        out
+    };
+    let run = async |args: &[&str], input: &str| ok(kubectl(&fixture, args, input).await);
+    let out =
+        run(&["create", "configmap", "c", "--from-literal=a=b", "--from-literal=x=y"], "").await;
+    assert_eq!(out, "configmap/c created\n");
+    let out = run(&["create", "secret", "generic", "s", "--from-literal=key=value"], "").await;
+    assert_eq!(out, "secret/s created\n");
+    let docker = ["create", "secret", "docker-registry", "r", "--docker-server=r.example"];
+    run(&[&docker[..], &["--docker-username=u", "--docker-password=p"]].concat(), "").await;
+    let out = run(&["get", "secret", "r", "-o", "jsonpath={.type}"], "").await;
+    assert_eq!(out, "kubernetes.io/dockerconfigjson");
+
+    let out = run(&["get", "cm,secrets"], "").await;
+    assert!(out.contains("configmap/c   2") && out.contains("Opaque"), "{out}");
+    let out = run(&["get", "secret", "s", "-o", "jsonpath={.data.key}"], "").await;
+    assert_eq!(out, "dmFsdWU=");
+    let out = run(&["describe", "secret", "s"], "").await;
+    assert!(out.contains("key:  5 bytes") && !out.contains("dmFsdWU="), "{out}");
+    let out = run(&["describe", "configmap", "c"], "").await;
+    assert!(out.contains("a:\n----\nb"), "{out}");
+
+    let manifest = r#"{"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "t"},
+        "data": {"key": "MQ=="}}"#;
+    assert_eq!(run(&["apply", "-f", "-"], manifest).await, "secret/t created\n");
+    assert_eq!(run(&["apply", "-f", "-"], manifest).await, "secret/t unchanged\n");
+    let changed = manifest.replace("MQ==", "Mg==");
+    assert_eq!(run(&["apply", "-f", "-"], &changed).await, "secret/t configured\n");
+    let out = run(&["get", "secret", "t", "-o", "jsonpath={.data.key}"], "").await;
+    assert_eq!(out, "Mg==");
+    assert_eq!(run(&["label", "cm", "c", "tier=x"], "").await, "configmap/c labeled\n");
+    let out = run(&["delete", "cm/c", "secret/s", "secret/t"], "").await;
+    assert!(
+        out.contains("configmap \"c\" deleted") && out.contains("secret \"t\" deleted"),
+        "{out}"
+    );
+    let out = run(&["delete", "secrets", "--all"], "").await;
+    assert!(out.contains("secret \"r\" deleted"), "{out}");
+    assert_eq!(run(&["get", "cm,secrets", "-o", "name"], "").await, "");
+}

@@ -3,6 +3,7 @@
 
 mod archived;
 mod common;
+mod configs;
 mod errors;
 mod jobs;
 mod kubectl;

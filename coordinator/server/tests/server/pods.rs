@@ -271,7 +271,7 @@ async fn a_pod_can_be_deleted_or_evicted_while_it_runs() {
     // They are gone when they have ended, as kubectl waits for; others stay with their Job.
     for (key, grant) in &runs {
         let stopped = longshore_job::Outcome::Stopped { code: Some(143) };
-        owner.store.finish(key, &grant.token, &stopped, None, None).await.unwrap();
+        owner.store.finish(key, &grant.token, &stopped, None, None, &[]).await.unwrap();
     }
     fixture.get(&deleted).await.expect(404);
     fixture.get(&evicted).await.expect(404);

@@ -80,7 +80,7 @@ impl Found {
                     if let (Some((_, support)), Some(schema)) = (support, schema.field(name)) {
                         let path = format!("{path}.{name}");
                         match not_yet::reason(table_name, name) {
-                            Some(_) if not_yet::is_usual(name, value) => {}
+                            Some(_) if is_empty(value) => {}
                             Some(why) => self.refuse(&path, why),
                             None => self.judge(*support, schema, value, &path),
                         }

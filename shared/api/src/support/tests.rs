@@ -73,12 +73,8 @@ fn what_cannot_be_honoured_is_refused_with_the_reason() {
              ClusterFirstWithHostNet and Default; containers resolve names as Docker does",
             "spec.template.spec.containers[0].livenessProbe: Forbidden: not supported yet: \
              containers are not probed",
-            "spec.template.spec.containers[0].securityContext: Forbidden: not supported yet: a \
-             container runs as its image says",
             "spec.template.spec.volumes[0].nfs: Forbidden: not supported yet: volumes are \
-             emptyDir and hostPath",
-            "spec.template.spec.volumes[1].secret: Forbidden: not supported yet: the workers \
-             don't carry it out",
+             emptyDir, hostPath, persistentVolumeClaim, configMap, secret, downwardAPI and projected",
             "spec.template.spec.containers[1]: Forbidden: not supported yet: a Pod has one \
              container",
         ]

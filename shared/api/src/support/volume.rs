@@ -3,7 +3,7 @@
 use super::Support::{Only, Refused, Yes};
 use super::Table;
 
-const VOLUMES: &str = "volumes are emptyDir and hostPath";
+const VOLUMES: &str = "volumes are emptyDir, hostPath, persistentVolumeClaim, configMap, secret, downwardAPI and projected";
 const PROJECTED: &str = "projected are configMap, secret and downwardAPI";
 
 pub(super) const TABLE: Table = &[

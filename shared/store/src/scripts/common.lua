@@ -8,7 +8,7 @@
 
 local P = KEYS[1]
 local META, NAMES, IN, OUT = P .. 'meta', P .. 'names', P .. 'in', P .. 'out'
-local WORKERS, SESSIONS = P .. 'workers', P .. 'sessions'
+local WORKERS, SESSIONS, CONFIGS = P .. 'workers', P .. 'sessions', P .. 'configs'
 local BUCKET = 256
 
 -- Milliseconds since the epoch by Redis' clock.
@@ -78,6 +78,18 @@ end
 local function job_changed(verb, uid)
   local seq = redis.call('HINCRBY', job_key(uid), 'seq', 1)
   changed('Job', verb, uid, 'q', int(seq))
+end
+
+local function config_key(uid)
+  return P .. 'config:' .. uid
+end
+
+local function config_changed(verb, uid, ...)
+  local key = config_key(uid)
+  local seq = redis.call('HINCRBY', key, 'seq', 1)
+  local config = redis.call('HMGET', key, 'kind', 'ns', 'name')
+  redis.call('XADD', OUT, '*', 'k', config[1], 'v', verb, 'u', uid, 'ns', config[2], 'name', config[3], 'q',
+    int(seq), ...)
 end
 
 -- Moves a session's counter to a value that it never had, so that one that went and came back is seen

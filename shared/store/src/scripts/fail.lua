@@ -1,6 +1,7 @@
 -- Reports that a container of an attempt failed and waits to be restarted in place.
 --
--- ARGV: uid, index, attempt, token, failures so far with this one, outcome (JSON)
+-- ARGV: uid, index, attempt, token, failures so far with this one, outcome (JSON), for a Pod with several
+--       containers how each stands (JSON) or ''
 -- Replies: ok | refused: the token isn't that of a running attempt
 -- Idempotent by the number of failures.
 
@@ -11,7 +12,11 @@ if (live.r or 0) >= restarts then return 'ok' end
 
 live.r, live.x = restarts, cjson.decode(ARGV[6])
 -- As the kubelet says it between the runs of a container.
-live.wait = { reason = 'CrashLoopBackOff', message = 'back-off restarting failed container' }
+if ARGV[7] ~= '' then
+  live.cs = cjson.decode(ARGV[7])
+else
+  live.wait = { reason = 'CrashLoopBackOff', message = 'back-off restarting failed container' }
+end
 put_live(uid, index, live)
 tell('fail', uid, index, attempt, { r = restarts, x = live.x, t = token })
 pod_changed('MODIFIED', uid, index, attempt)

@@ -38,6 +38,13 @@ impl Server {
         format!("redis://127.0.0.1:{}", self.port)
     }
 
+    /// All that it has written to its files.
+    pub(crate) fn data(&self) -> Vec<u8> {
+        let folder = self.dir.path().join("appendonlydir");
+        let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+        files.flat_map(|file| std::fs::read(file).unwrap()).collect()
+    }
+
     /// Ends it without a chance to write anything, and starts it again on its data.
     pub(crate) fn restart(&mut self) {
         self.kill();

@@ -27,7 +27,7 @@ async fn a_renewal_moves_the_counter_and_says_what_to_do() {
     let (done, done_grant) = world.running(3, 1).await;
     world.store.grant(world.epoch, &go, 2).await.unwrap();
     world.store.stop(world.epoch, &stop, 30).await.unwrap();
-    world.store.finish(&done, &done_grant.token, &exited(0), None, None).await.unwrap();
+    world.store.finish(&done, &done_grant.token, &exited(0), None, None, &[]).await.unwrap();
     let before = counter(&world, "s").await.unwrap();
     let kept = [
         Kept { attempt: go.clone(), token: go_grant.token.clone() },
@@ -59,7 +59,7 @@ async fn a_session_that_holds_nothing_is_forgotten_and_comes_back_with_a_new_cou
     for attempt in 1..=3 {
         let (key, grant) = world.running(0, attempt).await;
         seen.push(counter(&world, "s").await.unwrap());
-        world.store.finish(&key, &grant.token, &exited(1), None, None).await.unwrap();
+        world.store.finish(&key, &grant.token, &exited(1), None, None, &[]).await.unwrap();
         assert_eq!(counter(&world, "s").await, None);
         let reply = world.store.renew(world.shard(), "w", "s", &[]).await.unwrap();
         assert!(renewal(reply).unnamed.is_empty());
@@ -89,7 +89,8 @@ async fn a_new_session_takes_over_and_fences_the_old_one() {
     assert_eq!(reply.verdicts, [Verdict::Go { granted: 0 }]);
     // A claim of the old session is not repeated for the new one.
     assert!(matches!(world.claim(&key, "w", "s2").await, Claimed::Refused(_)));
-    let finished = world.store.finish(&key, &grant.token, &exited(0), None, None).await.unwrap();
+    let finished =
+        world.store.finish(&key, &grant.token, &exited(0), None, None, &[]).await.unwrap();
     assert_eq!(finished, Written::Ok);
     assert_eq!(counter(&world, "s2").await, None);
 }
@@ -115,14 +116,14 @@ async fn a_lease_that_ran_out_is_revoked_and_a_late_finish_refused() {
     }
     let live = world.live(0).await.unwrap();
     assert_eq!((live.phase, live.attempt.outcome), (Phase::Finished, Some(lost())));
-    let late = store.finish(&key, &grant.token, &exited(0), None, None).await.unwrap();
+    let late = store.finish(&key, &grant.token, &exited(0), None, None, &[]).await.unwrap();
     assert_eq!(late, Written::Refused);
     world
         .commit(|commit, uid| {
             commit.live(uid, 0, None).unwrap();
         })
         .await;
-    let late = store.finish(&key, &grant.token, &exited(0), None, None).await.unwrap();
+    let late = store.finish(&key, &grant.token, &exited(0), None, None, &[]).await.unwrap();
     assert_eq!(late, Written::Refused);
     assert_eq!(store.history_one(&key).await.unwrap().unwrap().outcome, Some(lost()));
     let kept = [Kept { attempt: key, token: grant.token }];
@@ -144,7 +145,7 @@ async fn a_finish_that_came_first_is_not_revoked() {
     world.running(1, 1).await;
     let held = world.store.held(world.shard(), "s").await.unwrap();
     let stood = counter(&world, "s").await.unwrap();
-    world.store.finish(&key, &grant.token, &exited(0), None, None).await.unwrap();
+    world.store.finish(&key, &grant.token, &exited(0), None, None, &[]).await.unwrap();
     let revoked = world.store.expire(world.epoch, "s", stood, &held[0], &lost()).await.unwrap();
     assert_eq!(revoked, Revoked::Lost);
     assert_eq!(world.live(0).await.unwrap().attempt.outcome, Some(exited(0)));

@@ -76,7 +76,7 @@ async fn of_a_workers_reports() {
                 assert_eq!(maybe(&proxy, lose, start).await.unwrap(), Written::Ok);
             }
             let failed = exited(1);
-            let fail = store.fail(&key, &grant.token, 1, &failed);
+            let fail = store.fail(&key, &grant.token, 1, &failed, &[]);
             assert_eq!(maybe(&proxy, lose, fail).await.unwrap(), Written::Ok);
             let renew = store.renew(world.shard(), "w", "s", &[]);
             let renewed = maybe(&proxy, lose, renew).await.unwrap();
@@ -84,7 +84,7 @@ async fn of_a_workers_reports() {
                 matches!(renewed, longshore_store::Renewed::Renewed(r) if r.unnamed.len() == 1)
             );
             let done = exited(0);
-            let finish = store.finish(&key, &grant.token, &done, None, None);
+            let finish = store.finish(&key, &grant.token, &done, None, None, &[]);
             assert_eq!(maybe(&proxy, lose, finish).await.unwrap(), Written::Ok);
         };
         calls.await;

@@ -4,6 +4,7 @@
 
 mod api;
 mod common;
+mod configs;
 mod lease;
 mod lost_reply;
 mod output;

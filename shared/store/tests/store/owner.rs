@@ -133,7 +133,7 @@ async fn a_commit_does_not_undo_what_a_worker_reported_meanwhile() {
         })
         .await;
     assert_eq!(world.live(1).await, None);
-    world.store.finish(&key, &grant.token, &exited(0), None, None).await.unwrap();
+    world.store.finish(&key, &grant.token, &exited(0), None, None, &[]).await.unwrap();
     world
         .commit(|commit, uid| {
             commit.live(uid, 0, Some(&claimed)).unwrap();
@@ -191,7 +191,7 @@ async fn stopping_withdraws_an_offer_and_marks_a_claim() {
     assert_eq!(world.live(1).await.unwrap().stop, Some(5));
     let other = world.job.attempt(1, 2);
     assert_eq!(store.stop(epoch, &other, 1).await.unwrap(), Stopped::None);
-    store.finish(&claimed, &grant.token, &exited(143), None, None).await.unwrap();
+    store.finish(&claimed, &grant.token, &exited(143), None, None, &[]).await.unwrap();
     assert_eq!(store.stop(epoch, &claimed, 1).await.unwrap(), Stopped::None);
     assert_eq!(world.told().await, ["job", "end", "claim", "end"]);
 }
@@ -216,8 +216,8 @@ async fn reports_are_read_as_the_state_machine_takes_them() {
     let store = &world.store;
     let started = longshore_store::Progress::Started(1_764_025_200_123);
     store.start(&key, &grant.token, &started).await.unwrap();
-    store.fail(&key, &grant.token, 1, &exited(2)).await.unwrap();
-    store.finish(&key, &grant.token, &lost(), None, None).await.unwrap();
+    store.fail(&key, &grant.token, 1, &exited(2), &[]).await.unwrap();
+    store.finish(&key, &grant.token, &lost(), None, None, &[]).await.unwrap();
     let read = store.read_in(world.shard(), StreamId::START, Duration::ZERO, 10).await.unwrap();
     let (index, attempt) = (3, 1);
     let claimed =
@@ -291,7 +291,7 @@ async fn a_purge_leaves_nothing_and_frees_the_name() {
     for index in [0, 255, 256, 70_000] {
         let (key, grant) = world.running(index, 1).await;
         store.append_output(&key, b"t o hello\n", 0, 1000).await.unwrap();
-        store.finish(&key, &grant.token, &exited(0), None, None).await.unwrap();
+        store.finish(&key, &grant.token, &exited(0), None, None, &[]).await.unwrap();
         store.end_output(&key).await.unwrap();
     }
     let (held, _) = world.running(1, 1).await;

@@ -48,7 +48,7 @@ async fn the_mark_outlives_commits_and_ends_in_the_history() {
     assert!(world.live(0).await.unwrap().attempt.evicted);
     let stopped = Outcome::Stopped { code: Some(143) };
     let store = &world.store;
-    let written = store.finish(&key, &grant.token, &stopped, None, None).await.unwrap();
+    let written = store.finish(&key, &grant.token, &stopped, None, None, &[]).await.unwrap();
     assert_eq!(written, Written::Ok);
     let past = store.history_one(&key).await.unwrap().unwrap();
     assert!(past.evicted && past.deleted.is_some(), "{past:?}");
@@ -75,7 +75,7 @@ async fn what_has_ended_or_is_ending_for_another_reason_is_left_alone() {
     store.stop(world.epoch, &key, 30).await.unwrap();
     assert!(matches!(store.delete_pod(&key, 1, false).await, Ok(PodDeleted::Marked { .. })));
     assert_eq!(world.live(0).await.unwrap().attempt.deleted, None, "its owner's reason counts");
-    store.finish(&key, &grant.token, &exited(1), None, None).await.unwrap();
+    store.finish(&key, &grant.token, &exited(1), None, None, &[]).await.unwrap();
     assert_eq!(store.delete_pod(&key, 1, false).await.unwrap(), PodDeleted::Ended);
     for (index, attempt) in [(0, 2), (7, 1)] {
         let other = AttemptKey { index, attempt, ..key.clone() };

@@ -106,7 +106,7 @@ async fn an_attempt_ends_by_its_worker_or_its_owner_never_by_both() {
         let (finished, revoked) = tokio::join!(
             async {
                 shuffle().await;
-                world.store.finish(&key, &grant.token, &exited(0), None, None).await.unwrap()
+                world.store.finish(&key, &grant.token, &exited(0), None, None, &[]).await.unwrap()
             },
             async {
                 shuffle().await;
@@ -148,7 +148,7 @@ async fn a_renewal_and_a_revocation_agree() {
         let gone = renewal.verdicts == [longshore_store::Verdict::Gone];
         assert_eq!(gone, revoked == Revoked::Revoked);
         if !gone {
-            world.store.finish(&key, &grant.token, &exited(0), None, None).await.unwrap();
+            world.store.finish(&key, &grant.token, &exited(0), None, None, &[]).await.unwrap();
         }
     }
 }

@@ -52,7 +52,7 @@ async fn calls_wait_for_it_and_owners_and_claims_are_fenced_until_it_is_accepted
     assert!(number(&second.token) > number(&grant.token));
     let incarnation = |token: &str| number(token) / 1_000_000_000;
     assert!(incarnation(&second.token) > incarnation(&grant.token));
-    let done = store.finish(&key, &grant.token, &exited(0), None, None).await.unwrap();
+    let done = store.finish(&key, &grant.token, &exited(0), None, None, &[]).await.unwrap();
     assert_eq!(done, Written::Ok);
 }
 
@@ -77,7 +77,7 @@ async fn an_attempt_whose_claim_redis_forgot_is_taken_back() {
     let live = world.live(0).await.unwrap();
     assert_eq!((live.phase, live.attempt.token), (Phase::Claimed, Some(grant.token.clone())));
     assert_eq!(world.store.sessions(world.shard()).await.unwrap().len(), 1);
-    let done = world.store.finish(&key, &grant.token, &exited(0), None, None).await.unwrap();
+    let done = world.store.finish(&key, &grant.token, &exited(0), None, None, &[]).await.unwrap();
     assert_eq!(done, Written::Ok);
     assert_eq!(world.told().await, ["job", "claim", "claim", "end"]);
 }
@@ -92,7 +92,7 @@ async fn an_empty_redis_fences_everybody() {
     assert!(!store.beat(shard, world.epoch).await.unwrap());
     let renewed = store.renew(shard, "w", "s", &[]).await.unwrap();
     assert_eq!(renewed, Renewed::Fenced { by: None });
-    let done = store.finish(&key, &grant.token, &exited(0), None, None).await.unwrap();
+    let done = store.finish(&key, &grant.token, &exited(0), None, None, &[]).await.unwrap();
     assert_eq!(done, Written::Refused);
     assert!(!store.log_window().await.unwrap().covers(before));
     // Its cluster is founded anew by the next coordinator that starts.

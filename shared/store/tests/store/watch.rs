@@ -30,7 +30,7 @@ async fn every_change_reaches_the_log_in_order() {
     let from = world.store.log_tail().await.unwrap();
     assert!(from > ResourceVersion(0));
     let (key, grant) = world.running(0, 1).await;
-    world.store.finish(&key, &grant.token, &exited(0), None, None).await.unwrap();
+    world.store.finish(&key, &grant.token, &exited(0), None, None, &[]).await.unwrap();
     let event = EventRecord {
         warning: false,
         reason: "r".to_owned(),

@@ -73,7 +73,7 @@ async fn tokens_grow_over_all_jobs_of_a_shard() {
         let token: u64 = grant.token.parse().unwrap();
         assert!(token > last, "{token} after {last}");
         last = token;
-        world.store.finish(&key, &grant.token, &lost(), None, None).await.unwrap();
+        world.store.finish(&key, &grant.token, &lost(), None, None, &[]).await.unwrap();
     }
     assert_eq!(last.to_string().len(), 19);
 }
@@ -96,7 +96,7 @@ async fn progress_is_stored_and_told_once() {
     let live = world.live(0).await.unwrap().attempt;
     assert_eq!((live.started, live.waiting), (Some(1_764_025_299_999), None));
     for _ in 0..2 {
-        assert_eq!(store.fail(&key, &grant.token, 1, &exited(3)).await.unwrap(), Written::Ok);
+        assert_eq!(store.fail(&key, &grant.token, 1, &exited(3), &[]).await.unwrap(), Written::Ok);
     }
     let live = world.live(0).await.unwrap().attempt;
     assert_eq!((live.restarts, live.outcome), (1, Some(exited(3))));
@@ -106,7 +106,7 @@ async fn progress_is_stored_and_told_once() {
     assert_eq!(world.live(0).await.unwrap().attempt.started, Some(1_764_025_300_000));
     assert_eq!(world.told().await, ["job", "claim", "start", "fail", "start"]);
     assert_eq!(store.start(&key, "1", &started).await.unwrap(), Written::Refused);
-    assert_eq!(store.fail(&key, "1", 2, &exited(3)).await.unwrap(), Written::Refused);
+    assert_eq!(store.fail(&key, "1", 2, &exited(3), &[]).await.unwrap(), Written::Refused);
 }
 
 #[tokio::test]
@@ -115,7 +115,7 @@ async fn an_attempt_ends_once() {
     let (key, grant) = world.running(300, 1).await;
     let store = world.store.clone();
     let finish = async |token: &str, outcome| {
-        store.finish(&key, token, &outcome, Some(1_764_025_200_500), None).await.unwrap()
+        store.finish(&key, token, &outcome, Some(1_764_025_200_500), None, &[]).await.unwrap()
     };
     assert_eq!(finish("1", exited(0)).await, Written::Refused);
     assert_eq!(finish(&grant.token, exited(0)).await, Written::Ok);
@@ -135,7 +135,7 @@ async fn an_attempt_ends_once() {
         store.start(&key, &grant.token, &Progress::Started(1)).await.unwrap(),
         Written::Refused
     );
-    assert_eq!(store.fail(&key, &grant.token, 1, &exited(1)).await.unwrap(), Written::Refused);
+    assert_eq!(store.fail(&key, &grant.token, 1, &exited(1), &[]).await.unwrap(), Written::Refused);
     // The owner has accounted for it and gone on.
     world
         .commit(|commit, uid| {
@@ -152,7 +152,7 @@ async fn a_finished_attempt_is_small() {
     let mut world = World::new().await;
     let (key, grant) = world.running(0, 1).await;
     let start = Some(1_764_025_200_500);
-    world.store.finish(&key, &grant.token, &exited(0), start, start).await.unwrap();
+    world.store.finish(&key, &grant.token, &exited(0), start, start, &[]).await.unwrap();
     let hist = format!("ls:{{{}}}:hist:{}:0", world.shard(), world.job.uid);
     let json: String = world.redis(redis::cmd("HGET").arg(hist).arg("0.1")).await;
     assert!(json.len() <= 200, "{} bytes: {json}", json.len());

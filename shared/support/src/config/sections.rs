@@ -1,11 +1,13 @@
 //! The sections and their defaults.
 
+use std::collections::BTreeMap;
+use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::values::{ByteSize, Secret, SecretUrl, duration, folders};
+use super::values::{ByteSize, Secret, SecretUrl, duration, folders, words};
 
 /// Every setting of the coordinator and the worker.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -17,6 +19,8 @@ pub struct Settings {
     pub worker: WorkerSettings,
     pub lease: LeaseSettings,
     pub backoff: BackoffSettings,
+    pub policy: PolicySettings,
+    pub secrets: SecretsSettings,
     pub archive: ArchiveSettings,
     pub log: LogSettings,
 }
@@ -68,6 +72,8 @@ pub struct WorkerSettings {
     pub slots: u32,
     /// The folder of its own files: launcher, deadlines, the lock on its name.
     pub state_dir: PathBuf,
+    /// A folder in memory (on a tmpfs), for what must not reach a disk.
+    pub memory_dir: PathBuf,
     /// Folders below which a `hostPath` volume is allowed; none by default.
     #[serde(deserialize_with = "folders::deserialize")]
     pub host_paths: Vec<PathBuf>,
@@ -76,7 +82,8 @@ pub struct WorkerSettings {
     pub runtime: Runtime,
     /// Must be true for `runtime = "null"`, so that nobody picks it by accident.
     pub allow_null: bool,
-    /// How long an image may fail to be pulled before the attempt fails.
+    /// How long an image may fail to be pulled, or a ConfigMap or Secret be missing, before the attempt
+    /// fails.
     #[serde(with = "duration")]
     pub pull_timeout: Duration,
     /// How long running attempts may go on after SIGTERM.
@@ -130,6 +137,31 @@ pub struct BackoffSettings {
     pub max_disruptions: u32,
 }
 
+/// What Jobs may ask for beyond the harmless.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct PolicySettings {
+    /// Whether Pods may use the host's network.
+    pub host_network: bool,
+    /// Whether containers may be privileged.
+    pub privileged: bool,
+    /// Capabilities that containers may add beyond Docker's default set; `ALL` stands for all.
+    #[serde(deserialize_with = "words::deserialize")]
+    pub capabilities: Vec<String>,
+    /// What is behind the names of PersistentVolumeClaims: a folder that each host has, or an NFS share,
+    /// `nfs://server/path`.
+    pub claims: BTreeMap<String, String>,
+}
+
+/// The key that Secrets are sealed with: 32 bytes in base64. Without one there are no Secrets.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct SecretsSettings {
+    pub key: Secret,
+    /// A file that holds the key; empty is none.
+    pub key_file: PathBuf,
+}
+
 /// Where the output of finished attempts is kept beyond their Jobs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -170,6 +202,26 @@ impl CoordinatorSettings {
     }
 }
 
+impl SecretsSettings {
+    pub fn has_key(&self) -> bool {
+        !self.key.is_empty() || !self.key_file.as_os_str().is_empty()
+    }
+
+    /// The key, if there is one.
+    ///
+    /// # Errors
+    /// The file can't be read.
+    pub fn key(&self) -> io::Result<Option<String>> {
+        if !self.key.is_empty() {
+            return Ok(Some(self.key.expose().to_owned()));
+        }
+        if self.key_file.as_os_str().is_empty() {
+            return Ok(None);
+        }
+        std::fs::read_to_string(&self.key_file).map(Some)
+    }
+}
+
 impl WorkerSettings {
     /// Its name, or the host's.
     pub fn name_or_host(&self) -> String {
@@ -207,6 +259,7 @@ impl Default for WorkerSettings {
             name: None,
             slots: 2,
             state_dir: PathBuf::from("/var/lib/longshore"),
+            memory_dir: PathBuf::from("/dev/shm/longshore"),
             host_paths: Vec::new(),
             docker_host: "unix:///var/run/docker.sock".to_owned(),
             runtime: Runtime::Docker,

@@ -82,6 +82,10 @@ impl Serialize for SecretUrl {
 pub struct Secret(String);
 
 impl Secret {
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// The text as it was given.
     pub fn expose(&self) -> &str {
         &self.0
@@ -173,45 +177,59 @@ pub(super) mod duration {
 }
 
 /// serde for a list of folders: an array in a file, comma-separated in the
-/// environment. No other setting is ever split, so that a comma or a number in
-/// a password stays what it is.
+/// environment. Only lists are ever split, so that a comma or a number in a
+/// password stays what it is.
 pub(super) mod folders {
     use super::*;
 
     pub(in super::super) fn deserialize<'de, D: Deserializer<'de>>(
         deserializer: D,
     ) -> Result<Vec<PathBuf>, D::Error> {
-        deserializer.deserialize_any(FoldersVisitor)
+        let absolute = |text: &str| match text.starts_with('/') {
+            true => Ok(PathBuf::from(text)),
+            false => Err(format!("{text:?} isn't an absolute folder")),
+        };
+        deserializer
+            .deserialize_any(List { expected: "a list of absolute folders", item: absolute })
+    }
+}
+
+/// serde for a list of words, written as a list of folders is.
+pub(super) mod words {
+    use super::*;
+
+    pub(in super::super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Vec<String>, D::Error> {
+        let word = |text: &str| Ok(text.to_owned());
+        deserializer.deserialize_any(List { expected: "a list of words", item: word })
+    }
+}
+
+struct List<F> {
+    expected: &'static str,
+    /// Reads one item.
+    item: F,
+}
+
+impl<'de, T, F: Fn(&str) -> Result<T, String>> Visitor<'de> for List<F> {
+    type Value = Vec<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.expected)
     }
 
-    struct FoldersVisitor;
-
-    impl<'de> Visitor<'de> for FoldersVisitor {
-        type Value = Vec<PathBuf>;
-
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("a list of absolute folders")
-        }
-
-        fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Self::Value, E> {
-            text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(absolute).collect()
-        }
-
-        fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
-            let mut folders = Vec::new();
-            while let Some(folder) = seq.next_element::<String>()? {
-                folders.push(absolute(&folder)?);
-            }
-            Ok(folders)
-        }
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Self::Value, E> {
+        let items = text.split(',').map(str::trim).filter(|part| !part.is_empty());
+        items.map(|part| (self.item)(part).map_err(E::custom)).collect()
     }
 
-    fn absolute<E: serde::de::Error>(text: &str) -> Result<PathBuf, E> {
-        if text.starts_with('/') {
-            Ok(PathBuf::from(text))
-        } else {
-            Err(E::custom(format!("{text:?} isn't an absolute folder")))
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
+        let mut items = Vec::new();
+        while let Some(item) = seq.next_element::<String>()? {
+            items.push((self.item)(&item).map_err(A::Error::custom)?);
         }
+        Ok(items)
     }
 }
 

@@ -1,6 +1,7 @@
-//! A container of a Pod as Docker is to create it. Pure, but for the volumes it is given.
+//! A container of a Pod as Docker is to create it. Pure.
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 
 use bollard::models::{ContainerCreateBody, HealthConfig, HostConfig, HostConfigLogConfig, Mount};
 use k8s_openapi::api::core::v1::Container;
@@ -8,11 +9,13 @@ use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use longshore_api::quantity;
 use longshore_store::{AttemptKey, JobRef, Shard};
 
-use super::env;
+use super::env::{Variable, expand};
+use super::security;
 use super::volumes::bind;
 use crate::assignment::Assignment;
-use crate::folder::Folder;
-use crate::runtime::Found;
+use crate::own_folder::OwnFolder;
+use crate::pod::NETWORK_HOLDER;
+use crate::runtime::{Found, Network};
 
 /// What the containers of one worker have in common.
 #[derive(Clone, Debug)]
@@ -24,40 +27,106 @@ pub(super) struct Common {
     pub(super) cpus: u32,
 }
 
-/// What an image says to run.
+/// What an image says to run, and as whom.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct ImageCommand {
+pub(super) struct ImageConfig {
     pub(super) entrypoint: Vec<String>,
     pub(super) command: Vec<String>,
+    pub(super) user: String,
 }
 
-/// The container of an attempt. The error is fit for the user; Kubernetes' reason for it is
+/// Why a container can't be made as its manifest has it. Kubernetes' reason for it is
 /// `CreateContainerConfigError`.
-pub(super) fn container(
-    common: &Common,
-    assignment: &Assignment,
-    restarts: u32,
-    folder: &Folder,
-    image: &ImageCommand,
-    volumes: Vec<Mount>,
-) -> Result<ContainerCreateBody, String> {
-    let spec = assignment.container();
-    let variables = env::variables(spec, assignment.completion_index(), &assignment.token);
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum ConfigError {
+    /// It refers to what isn't there, and may come to be.
+    #[error("{0}")]
+    Missing(String),
+    #[error("{0}")]
+    Invalid(String),
+    /// The host is to blame.
+    #[error("{0}")]
+    Host(String),
+}
+
+/// Everything that a container is made of.
+pub(super) struct Parts<'a> {
+    pub(super) common: &'a Common,
+    pub(super) assignment: &'a Assignment,
+    pub(super) container: &'a Container,
+    pub(super) network: &'a Network,
+    pub(super) restarts: u32,
+    pub(super) folder: &'a OwnFolder,
+    pub(super) image: &'a ImageConfig,
+    pub(super) variables: &'a [Variable],
+    /// The file with what [`secrets`] gives.
+    pub(super) secrets: Option<PathBuf>,
+    pub(super) mounts: Vec<Mount>,
+}
+
+/// The container as Docker is to create it.
+pub(super) fn container(parts: Parts<'_>) -> Result<ContainerCreateBody, ConfigError> {
+    let Parts { common, assignment, container, network, restarts, folder, .. } = parts;
+    let mut mounts = parts.mounts;
+    let mut entrypoint = vec!["/.longshore/launcher"];
+    if let Some(file) = &parts.secrets {
+        mounts.push(bind(file, SECRETS, true));
+        entrypoint.extend(["--secrets", SECRETS]);
+    }
+    if container.name == NETWORK_HOLDER {
+        entrypoint.push("--pause");
+    }
+    entrypoint.push("--");
+    let words = command(container, parts.image, parts.variables);
+    let mut host = host_config(common, container, folder, mounts)?;
+    host.network_mode = match network {
+        Network::Own => None,
+        Network::Host => Some("host".into()),
+        Network::Of(other) => Some(format!("container:{other}")),
+    };
+    let user = security::apply(&assignment.spec, container, &parts.image.user, &mut host);
+    let own_name = *network == Network::Own;
+    let variables = parts.variables.iter().filter(|variable| !variable.secret);
+    let env = variables.map(|variable| format!("{}={}", variable.name, variable.value));
     Ok(ContainerCreateBody {
-        image: spec.image.clone(),
-        hostname: Some(assignment.hostname()),
-        entrypoint: Some(vec!["/.longshore/launcher".into(), "--".into()]),
-        cmd: Some(command(spec, image, &variables)),
-        working_dir: spec.working_dir.clone(),
-        env: Some(variables.iter().map(|(name, value)| format!("{name}={value}")).collect()),
+        image: container.image.clone(),
+        hostname: own_name.then(|| assignment.hostname.clone()),
+        user: user.map_err(ConfigError::Invalid)?,
+        entrypoint: Some(entrypoint.into_iter().map(str::to_owned).collect()),
+        cmd: Some(if words.secret { Vec::new() } else { words.words }),
+        working_dir: container.working_dir.clone(),
+        env: Some(env.collect()),
         labels: Some(labels(common, assignment, restarts)),
         tty: Some(false),
         // Kubernetes knows no health checks of images, and one would run beside the launcher.
         healthcheck: Some(HealthConfig { test: Some(vec!["NONE".into()]), ..Default::default() }),
-        host_config: Some(host_config(common, spec, folder, volumes)?),
+        host_config: Some(host),
         ..Default::default()
     })
 }
+
+/// What the launcher has to be told of variables and a command that hold Secrets, as its file has it;
+/// `None` if none does.
+pub(super) fn secrets(
+    container: &Container,
+    image: &ImageConfig,
+    variables: &[Variable],
+) -> Option<Vec<u8>> {
+    let words = command(container, image, variables);
+    let secret = variables.iter().filter(|variable| variable.secret);
+    let secret: Vec<String> =
+        secret.map(|variable| format!("{}={}", variable.name, variable.value)).collect();
+    // A command can only hold one that a variable has.
+    if secret.is_empty() {
+        return None;
+    }
+    let command = if words.secret { words.words } else { Vec::new() };
+    let strings = secret.into_iter().chain([String::new()]).chain(command);
+    Some(strings.flat_map(|string| [string.into_bytes(), vec![0]].concat()).collect())
+}
+
+/// Where that file is in the container.
+const SECRETS: &str = "/.longshore-secrets";
 
 /// The label that tells a cluster's containers from all others.
 pub(super) const CLUSTER: &str = "longshore.dev/cluster";
@@ -104,7 +173,7 @@ fn labels(common: &Common, assignment: &Assignment, restarts: u32) -> HashMap<St
         (RESTARTS, restarts.to_string()),
         (NAMESPACE, assignment.namespace.clone()),
         (JOB, assignment.job_name.clone()),
-        (POD, assignment.pod.clone()),
+        (POD, assignment.pod_name.clone()),
         (LEASE, format!("{}ms", assignment.lease.as_millis())),
     ]);
     if let Some(index) = assignment.completion_index() {
@@ -113,31 +182,43 @@ fn labels(common: &Common, assignment: &Assignment, restarts: u32) -> HashMap<St
     labels.into_iter().map(|(label, value)| (label.to_owned(), value)).collect()
 }
 
+/// What a container runs, and whether a Secret is in it.
+struct Words {
+    words: Vec<String>,
+    secret: bool,
+}
+
 /// What to run, by Kubernetes' table: `command` replaces the image's entrypoint and its command,
 /// `args` replace its command.
-fn command(spec: &Container, image: &ImageCommand, variables: &[(String, String)]) -> Vec<String> {
-    let expand = |words: &[String]| -> Vec<String> {
-        words.iter().map(|word| env::expand(word, variables)).collect()
+fn command(spec: &Container, image: &ImageConfig, variables: &[Variable]) -> Words {
+    let mut secret = false;
+    let mut expanded = |words: &Option<Vec<String>>| -> Vec<String> {
+        let words = words.iter().flatten().map(|word| expand(word, variables));
+        let words = words.inspect(|word| secret |= word.secret);
+        words.map(|word| word.text).collect()
     };
-    let command = spec.command.as_deref().unwrap_or_default();
-    let args = spec.args.as_deref().unwrap_or_default();
-    match (command.is_empty(), args.is_empty()) {
-        (false, _) => [expand(command), expand(args)].concat(),
-        (true, false) => [image.entrypoint.clone(), expand(args)].concat(),
+    let (command, args) = (expanded(&spec.command), expanded(&spec.args));
+    let words = match (command.is_empty(), args.is_empty()) {
+        (false, _) => [command, args].concat(),
+        (true, false) => [image.entrypoint.clone(), args].concat(),
         (true, true) => [image.entrypoint.clone(), image.command.clone()].concat(),
-    }
+    };
+    Words { words, secret }
 }
 
 fn host_config(
     common: &Common,
     spec: &Container,
-    folder: &Folder,
+    folder: &OwnFolder,
     volumes: Vec<Mount>,
-) -> Result<HostConfig, String> {
+) -> Result<HostConfig, ConfigError> {
     let mut mounts = vec![
         bind(folder.mounted(), "/.longshore", true),
         bind(&folder.exit_file(), "/.longshore-exit", false),
     ];
+    if let Some(path) = spec.termination_message_path.as_deref().filter(|path| !path.is_empty()) {
+        mounts.push(bind(&folder.message_file(), path, false));
+    }
     mounts.extend(volumes);
     let resources = spec.resources.clone().unwrap_or_default();
     let limit = |name: &str| resources.limits.as_ref().and_then(|limits| limits.get(name));
@@ -166,24 +247,40 @@ fn host_config(
     })
 }
 
-fn amount(quantity: &Quantity, read: impl Fn(&str) -> Option<i64>) -> Result<i64, String> {
-    read(&quantity.0).ok_or_else(|| format!("{:?} is not a quantity", quantity.0))
+fn amount(quantity: &Quantity, read: impl Fn(&str) -> Option<i64>) -> Result<i64, ConfigError> {
+    read(&quantity.0)
+        .ok_or_else(|| ConfigError::Invalid(format!("{:?} is not a quantity", quantity.0)))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::assignment::tests::assignment;
-    use crate::folder::Folders;
+    use crate::folder::tests::folders;
 
     fn create(pod_spec: serde_json::Value) -> ContainerCreateBody {
-        let state = tempfile::tempdir().expect("a folder");
-        let folder = Folders::prepare(state.path()).expect("prepared").attempt("77");
+        let (_state, folders) = folders();
         let common = Common { cluster: "c".into(), worker: "w".into(), cpus: 2 };
-        let image =
-            ImageCommand { entrypoint: vec!["/entry".into()], command: vec!["default".into()] };
-        container(&common, &assignment("77", pod_spec), 2, &folder, &image, Vec::new())
-            .expect("a container")
+        let image = ImageConfig {
+            entrypoint: vec!["/entry".into()],
+            command: vec!["default".into()],
+            user: String::new(),
+        };
+        let assignment = assignment("77", pod_spec);
+        let index = Variable { name: "INDEX".into(), value: "4".into(), secret: false };
+        let made = container(Parts {
+            common: &common,
+            assignment: &assignment,
+            container: &assignment.spec.containers[0],
+            network: &Network::Own,
+            restarts: 2,
+            folder: &folders.attempt("77").container("main"),
+            image: &image,
+            variables: &[index],
+            secrets: None,
+            mounts: Vec::new(),
+        });
+        made.expect("a container")
     }
 
     #[test]
@@ -198,10 +295,26 @@ mod tests {
         assert_eq!(run(serde_json::json!({})), ["/entry", "default"]);
         assert_eq!(run(serde_json::json!({ "args": ["a"] })), ["/entry", "a"]);
         assert_eq!(run(serde_json::json!({ "command": ["c"] })), ["c"]);
-        assert_eq!(
-            run(serde_json::json!({ "command": ["c"], "args": ["$(JOB_COMPLETION_INDEX)"] })),
-            ["c", "4"]
-        );
+        assert_eq!(run(serde_json::json!({ "command": ["c"], "args": ["$(INDEX)"] })), ["c", "4"]);
+    }
+
+    #[test]
+    fn what_holds_a_secret_is_for_the_launcher_alone() {
+        let container: Container = serde_json::from_value(serde_json::json!({
+            "name": "main", "command": ["run", "--key=$(KEY)"], "args": ["x"]
+        }))
+        .expect("a container");
+        let variable =
+            |name: &str, secret| Variable { name: name.into(), value: "v".into(), secret };
+        let image = ImageConfig::default();
+        let of = |variables: &[Variable]| {
+            let content = secrets(&container, &image, variables)?;
+            Some(String::from_utf8(content).expect("text").replace('\0', "|"))
+        };
+        assert_eq!(of(&[variable("KEY", false)]), None);
+        assert_eq!(of(&[variable("OTHER", true)]).as_deref(), Some("OTHER=v||"));
+        let all = of(&[variable("A", false), variable("KEY", true)]);
+        assert_eq!(all.as_deref(), Some("KEY=v||run|--key=v|x|"));
     }
 
     #[test]
@@ -229,7 +342,7 @@ mod tests {
             (found.name.as_str(), found.token.as_str(), found.worker.as_str(), found.restarts),
             ("pi-4_main", "77", "w", 2)
         );
-        assert_eq!(body.env.expect("set")[0], "LONGSHORE_FENCING_TOKEN=77");
+        assert_eq!(body.env.expect("set"), ["INDEX=4"]);
         assert_eq!(body.hostname.as_deref(), Some("pi-4"));
     }
 }

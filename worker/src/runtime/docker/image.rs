@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use bollard::auth::DockerCredentials;
 use bollard::errors::Error;
 use bollard::query_parameters::CreateImageOptionsBuilder;
 use futures::TryStreamExt;
@@ -9,7 +10,7 @@ use longshore_job::Outcome;
 use tokio::time::{Instant, sleep, timeout_at};
 use tracing::info;
 
-use super::config::ImageCommand;
+use super::config::ImageConfig;
 use super::engine::{Engine, message, status};
 use super::exit::lost;
 use crate::runtime::{Progress, Stage};
@@ -26,8 +27,9 @@ pub(super) async fn ensure(
     image: &str,
     policy: &str,
     bound: Duration,
+    credentials: &[DockerCredentials],
     progress: &Progress,
-) -> Result<ImageCommand, Outcome> {
+) -> Result<ImageConfig, Outcome> {
     if policy != "Always" {
         match engine.docker.inspect_image(image).await {
             Ok(found) => return Ok(read(found)),
@@ -43,7 +45,7 @@ pub(super) async fn ensure(
     let end = Instant::now() + bound;
     let mut pause = FIRST_PAUSE;
     loop {
-        let why = match timeout_at(end, pull(engine, image)).await {
+        let why = match timeout_at(end, pull(engine, image, credentials)).await {
             Ok(Ok(())) => match engine.docker.inspect_image(image).await {
                 Ok(found) => return Ok(read(found)),
                 Err(error) => return Err(unusable(image, &error)),
@@ -68,7 +70,29 @@ pub(super) async fn ensure(
     }
 }
 
-async fn pull(engine: &Engine, image: &str) -> Result<(), Error> {
+/// Pulls with the first credentials that the registry takes; without any, as nobody.
+async fn pull(
+    engine: &Engine,
+    image: &str,
+    credentials: &[DockerCredentials],
+) -> Result<(), Error> {
+    let (last, others) = match credentials.split_last() {
+        Some((last, others)) => (Some(last.clone()), others),
+        None => (None, credentials),
+    };
+    for credentials in others {
+        if pull_as(engine, image, Some(credentials.clone())).await.is_ok() {
+            return Ok(());
+        }
+    }
+    pull_as(engine, image, last).await
+}
+
+async fn pull_as(
+    engine: &Engine,
+    image: &str,
+    credentials: Option<DockerCredentials>,
+) -> Result<(), Error> {
     let (name, tag) = split(image);
     let mut options = CreateImageOptionsBuilder::default().from_image(name);
     if let Some(tag) = tag {
@@ -76,7 +100,7 @@ async fn pull(engine: &Engine, image: &str) -> Result<(), Error> {
     }
     engine
         .docker
-        .create_image(Some(options.build()), None, None)
+        .create_image(Some(options.build()), None, credentials)
         .try_for_each(|_| async { Ok(()) })
         .await
 }
@@ -93,11 +117,12 @@ fn split(image: &str) -> (&str, Option<&str>) {
     }
 }
 
-fn read(image: bollard::models::ImageInspect) -> ImageCommand {
+fn read(image: bollard::models::ImageInspect) -> ImageConfig {
     let config = image.config.unwrap_or_default();
-    ImageCommand {
+    ImageConfig {
         entrypoint: config.entrypoint.unwrap_or_default(),
         command: config.cmd.unwrap_or_default(),
+        user: config.user.unwrap_or_default(),
     }
 }
 

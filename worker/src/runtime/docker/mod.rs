@@ -1,12 +1,22 @@
 //! Containers on a Docker Engine: API 1.41 (20.10) and newer.
 
+mod claims;
 mod config;
 mod engine;
 mod env;
 mod exit;
+mod fields;
+mod files;
 mod follow;
+mod host_paths;
 mod image;
+mod registry;
 mod run;
+mod security;
+mod start;
+#[cfg(test)]
+mod template_tests;
+mod termination;
 #[cfg(test)]
 mod tests;
 mod volumes;
@@ -19,11 +29,14 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use tokio::sync::Semaphore;
 
-pub(crate) use volumes::HostPaths;
+pub(crate) use claims::Claims;
+pub(crate) use host_paths::HostPaths;
 
 use super::{Ended, Facts, Found, Run, Runtime, RuntimeError};
 use config::Common;
 use engine::{Engine, status};
+use fields::Host;
+use longshore_support::host_name;
 
 /// Starts that may be under way at once; more only wait for each other inside the daemon.
 const PARALLEL_STARTS: usize = 8;
@@ -32,10 +45,19 @@ const PARALLEL_STARTS: usize = 8;
 pub(crate) struct DockerRuntime {
     engine: Engine,
     common: Common,
-    host_paths: HostPaths,
-    /// How long an image may fail to be pulled before the attempt fails.
+    host: Host,
+    places: Places,
+    /// How long an image may fail to be pulled, or a ConfigMap or Secret be missing, before the attempt
+    /// fails.
     pull_timeout: Duration,
     starts: Semaphore,
+}
+
+/// Where the volumes may be that outlive their Pods.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Places {
+    pub(crate) host_paths: HostPaths,
+    pub(crate) claims: Claims,
 }
 
 impl DockerRuntime {
@@ -44,15 +66,16 @@ impl DockerRuntime {
         host: &str,
         cluster: &str,
         worker: &str,
-        host_paths: HostPaths,
+        places: Places,
         pull_timeout: Duration,
     ) -> Result<Self, RuntimeError> {
         let engine = Engine::connect(host).await?;
-        let cpus = engine.facts().await?.cpus;
+        let Facts { cpus, memory, .. } = engine.facts().await?;
         Ok(Self {
             engine,
             common: Common { cluster: cluster.to_owned(), worker: worker.to_owned(), cpus },
-            host_paths,
+            host: Host { address: host_name(), cpus, memory },
+            places,
             pull_timeout,
             starts: Semaphore::new(PARALLEL_STARTS),
         })
@@ -66,6 +89,10 @@ impl Runtime for DockerRuntime {
 
     fn run<'a>(&'a self, run: Run<'a>) -> BoxFuture<'a, Ended> {
         run::run(self, run).boxed()
+    }
+
+    fn has_networks(&self) -> bool {
+        true
     }
 
     fn remove<'a>(&'a self, container: &'a str) -> BoxFuture<'a, Result<(), RuntimeError>> {

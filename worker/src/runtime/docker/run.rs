@@ -4,8 +4,7 @@ use std::time::Duration;
 
 use bollard::errors::Error;
 use bollard::query_parameters::{
-    CreateContainerOptionsBuilder, KillContainerOptions, StopContainerOptionsBuilder,
-    WaitContainerOptionsBuilder,
+    KillContainerOptions, StopContainerOptionsBuilder, WaitContainerOptionsBuilder,
 };
 use futures::StreamExt;
 use longshore_job::Outcome;
@@ -14,17 +13,14 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tracing::{debug, info, warn};
 
 use super::engine::{Engine, message, status};
-use super::exit::{Record, State, judge, lost, start_error};
+use super::exit::{Record, State, judge, lost};
 use super::follow::Follow;
-use super::{DockerRuntime, config, image, remove, volumes};
+use super::start::start;
+use super::{DockerRuntime, remove, termination};
 use crate::control::{Control, Order};
-use crate::folder::Folder;
+use crate::own_folder::OwnFolder;
 use crate::runtime::{Ended, Run, Stage};
 
-/// What must be left of the lease for a start to be worth it.
-const LEASE_TO_START: Duration = Duration::from_secs(1);
-/// How long to wait for a renewal that makes it so.
-const RENEWAL: Duration = Duration::from_secs(10);
 /// How long the daemon may be silent after an exit before the exit is a disruption.
 const EXIT_PATIENCE: Duration = Duration::from_secs(10);
 /// How long a stopped container may take beyond its grace period.
@@ -34,117 +30,40 @@ const LAUNCHER_PATIENCE: Duration = Duration::from_secs(2);
 
 /// Runs a container to its end, or goes on with one that is there.
 pub(super) async fn run(runtime: &DockerRuntime, mut run: Run<'_>) -> Ended {
-    let name = run.assignment.container_name();
+    let name = run.assignment.container_name(run.container);
+    let folder = run.folder.container(&run.container.name);
     let engine = &runtime.engine;
     let follow = if run.adopted {
         if matches!(inspect(engine, &name).await, Ok(Some(found)) if !found.has_run) {
             // Its start may be under way inside the daemon.
-            end_for_sure(engine, run.folder, &name).await;
+            end_for_sure(engine, &folder, &name).await;
             let message = "the worker restarted before the container was started";
             return Ended::Outcome(lost("WorkerRestarted", message, false));
         }
         Follow::resume(engine, &name, run.output.clone())
     } else {
         let mut control = run.control.clone();
-        let start = start(runtime, &run, &name);
+        let start = start(runtime, &run, &folder, &name);
         tokio::select! {
             biased;
-            order = control.above(Order::Run) => return abandon(engine, &run, &name, order).await,
+            order = control.above(Order::Run) => return abandon(engine, &folder, &name, order).await,
             started = start => match started {
                 Ok(follow) => follow,
-                Err(outcome) => return fail_to_start(engine, &run, &name, outcome).await,
+                Err(outcome) => return fail_to_start(engine, &folder, &name, outcome).await,
             },
         }
     };
     run.progress.send_replace(Stage::Running);
-    let container = Running { engine, name: &name, folder: run.folder };
+    let container = Running { engine, name: &name, folder: &folder };
     let ended = container.watch(&mut run.control).await;
     follow.drain().await;
-    ended
-}
-
-/// Creates and starts the container; gives what follows its output. An error is the outcome.
-async fn start(runtime: &DockerRuntime, run: &Run<'_>, name: &str) -> Result<Follow, Outcome> {
-    let (engine, assignment) = (&runtime.engine, run.assignment);
-    let spec = assignment.container();
-    let image_name = spec.image.as_deref().unwrap_or_default();
-    let policy = spec.image_pull_policy.as_deref().unwrap_or("IfNotPresent");
-    let image =
-        image::ensure(engine, image_name, policy, runtime.pull_timeout, &run.progress).await?;
-
-    let _permit = runtime.starts.acquire().await;
-    // Images can take longer than a lease, and a claim's reply can come late.
-    if timeout(RENEWAL, run.control.clone().leased_for(LEASE_TO_START)).await.is_err() {
-        return Err(lost("LeaseExpired", "the lease ran out before the start", false));
-    }
-    let on_host = |error: std::io::Error| lost("StartFailed", error.to_string(), false);
-    run.folder.create(run.control.deadline()).map_err(on_host)?;
-    let mounts = volumes::mounts(assignment.pod_spec(), spec, run.folder, &runtime.host_paths);
-    let config = mounts.and_then(|mounts| {
-        config::container(&runtime.common, assignment, run.restarts, run.folder, &image, mounts)
-    });
-    let config = config.map_err(|message| Outcome::StartError {
-        reason: "CreateContainerConfigError".into(),
-        message,
-        code: 128,
-    })?;
-    create(engine, name, config).await?;
-    let instance = engine.instance().await.map_err(on_host)?;
-    if let Some(instance) = instance {
-        run.folder.write_engine(&instance).map_err(on_host)?;
-    }
-    let follow = Follow::attach(engine, name, run.output.clone()).await;
-    let follow = follow.map_err(|error| lost("StartFailed", message(&error), false))?;
-    match engine.docker.start_container(name, None).await {
-        Ok(()) => Ok(follow),
-        Err(error) => match inspect(engine, name).await {
-            // The daemon was slow, or its answer got lost: what became of the container counts.
-            Ok(Some(found)) if found.has_run && status(&error).is_none() => Ok(follow),
-            Ok(Some(found)) if status(&error).is_some() => {
-                Err(start_error(&message(&error), found.state.code))
-            }
-            _ => Err(lost("StartFailed", format!("Docker: {}", message(&error)), false)),
-        },
-    }
-}
-
-/// Creates the container; a leftover of an earlier attempt of the same name goes first.
-async fn create(
-    engine: &Engine,
-    name: &str,
-    config: bollard::models::ContainerCreateBody,
-) -> Result<(), Outcome> {
-    let options = CreateContainerOptionsBuilder::default().name(name).build();
-    for last_try in [false, true] {
-        let created = engine.docker.create_container(Some(options.clone()), config.clone()).await;
-        let error = match created {
-            Ok(_) => return Ok(()),
-            Err(error) => error,
-        };
-        match status(&error) {
-            Some(409) if !last_try => {
-                info!(container = name, "a leftover has the container's name; removed");
-                let removed = remove(engine, name).await;
-                removed.map_err(|error| lost("StartFailed", error.to_string(), false))?;
-            }
-            Some(400) => {
-                return Err(Outcome::StartError {
-                    reason: "CreateContainerConfigError".into(),
-                    message: message(&error),
-                    code: 128,
-                });
-            }
-            Some(404 | 500) => return Err(start_error(&message(&error), 0)),
-            _ => return Err(lost("StartFailed", format!("Docker: {}", message(&error)), false)),
-        }
-    }
-    Err(lost("StartFailed", "the container's name stays taken", false))
+    termination::with_message(ended, engine, run.container, &folder, &name).await
 }
 
 /// Gives up a start that is under way. What the daemon may still do with it comes to nothing: the
 /// launcher finds its deadline passed.
-async fn abandon(engine: &Engine, run: &Run<'_>, name: &str, order: Order) -> Ended {
-    end_for_sure(engine, run.folder, name).await;
+async fn abandon(engine: &Engine, folder: &OwnFolder, name: &str, order: Order) -> Ended {
+    end_for_sure(engine, folder, name).await;
     match order {
         Order::Gone => Ended::Gone,
         Order::Drain { .. } => Ended::Outcome(drained()),
@@ -153,15 +72,15 @@ async fn abandon(engine: &Engine, run: &Run<'_>, name: &str, order: Order) -> En
 }
 
 /// An outcome that hands the index on must not leave a container behind that may still start.
-async fn fail_to_start(engine: &Engine, run: &Run<'_>, name: &str, outcome: Outcome) -> Ended {
+async fn fail_to_start(engine: &Engine, folder: &OwnFolder, name: &str, outcome: Outcome) -> Ended {
     if matches!(outcome, Outcome::Disrupted { .. }) {
-        end_for_sure(engine, run.folder, name).await;
+        end_for_sure(engine, folder, name).await;
     }
     Ended::Outcome(outcome)
 }
 
 /// Ends a container whatever state it is in, by its launcher and by Docker.
-async fn end_for_sure(engine: &Engine, folder: &Folder, name: &str) {
+async fn end_for_sure(engine: &Engine, folder: &OwnFolder, name: &str) {
     end_by_launcher(folder, name);
     if let Err(error) = remove(engine, name).await {
         warn!(container = name, %error, "the container can't be removed now");
@@ -170,7 +89,7 @@ async fn end_for_sure(engine: &Engine, folder: &Folder, name: &str) {
 }
 
 /// Has the launcher end the container within [`LAUNCHER_PATIENCE`], or not start its command at all.
-fn end_by_launcher(folder: &Folder, name: &str) {
+fn end_by_launcher(folder: &OwnFolder, name: &str) {
     if let Err(error) = folder.end_now() {
         warn!(container = name, %error, "the deadline can't be written");
     }
@@ -184,7 +103,7 @@ fn drained() -> Outcome {
 struct Running<'a> {
     engine: &'a Engine,
     name: &'a str,
-    folder: &'a Folder,
+    folder: &'a OwnFolder,
 }
 
 impl Running<'_> {
@@ -336,15 +255,15 @@ impl Running<'_> {
 }
 
 /// What Docker knows of a container.
-struct Inspected {
+pub(super) struct Inspected {
     running: bool,
     /// Whether it was ever started.
-    has_run: bool,
-    state: State,
+    pub(super) has_run: bool,
+    pub(super) state: State,
 }
 
 /// Asks over a fresh connection; `None` if there is no such container.
-async fn inspect(engine: &Engine, name: &str) -> Result<Option<Inspected>, Error> {
+pub(super) async fn inspect(engine: &Engine, name: &str) -> Result<Option<Inspected>, Error> {
     let found = match engine.docker.inspect_container(name, None).await {
         Ok(found) => found.state.unwrap_or_default(),
         Err(error) if status(&error) == Some(404) => return Ok(None),

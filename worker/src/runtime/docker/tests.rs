@@ -11,45 +11,50 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 use uuid::Uuid;
 
-use super::{DockerRuntime, HostPaths};
+use super::{Claims, DockerRuntime, HostPaths, Places};
 use crate::assignment::{Assignment, tests::assignment};
 use crate::control::{Control, Handle, Order};
-use crate::folder::{Folder, Folders};
+use crate::folder::{Folder, tests::folders};
 use crate::output::{Recent, tests::captured};
-use crate::runtime::{Ended, Run, Runtime, Stage};
+use crate::own_folder::OwnFolder;
+use crate::runtime::{Ended, Network, Run, Runtime, Stage};
+use crate::sources::tests::Fixed;
 
 const IMAGE: &str = "busybox:1.36";
 /// No step of a test takes longer.
 const BOUND: Duration = Duration::from_secs(60);
-const LONG_LEASE: Duration = Duration::from_secs(600);
+pub(super) const LONG_LEASE: Duration = Duration::from_secs(600);
 
 /// One attempt on a runtime of its own.
-struct Bench {
-    runtime: DockerRuntime,
-    assignment: Assignment,
-    folder: Folder,
+pub(super) struct Bench {
+    pub(super) runtime: DockerRuntime,
+    pub(super) assignment: Assignment,
+    pub(super) folder: Folder,
     handle: Handle,
     control: Control,
     stage: watch::Sender<Stage>,
-    _state: tempfile::TempDir,
+    pub(super) objects: Fixed,
+    state: tempfile::TempDir,
 }
 
 impl Bench {
-    async fn new(container: Value) -> Self {
+    pub(super) async fn new(container: Value) -> Self {
         Self::with_pod(json!({ "containers": [container] }), LONG_LEASE).await
     }
 
-    async fn with_pod(pod_spec: Value, lease: Duration) -> Self {
+    pub(super) async fn with_pod(pod_spec: Value, lease: Duration) -> Self {
         Self::on_engine("unix:///var/run/docker.sock", pod_spec, lease).await
     }
 
     async fn on_engine(host: &str, pod_spec: Value, lease: Duration) -> Self {
-        let state = tempfile::tempdir().expect("a folder");
-        let folders = Folders::prepare(state.path()).expect("prepared");
-        let host_paths = HostPaths::new(vec![state.path().to_owned()]);
+        let (state, folders) = folders();
+        let places = Places {
+            host_paths: HostPaths::new(vec![state.path().to_owned()]),
+            claims: Claims::default(),
+        };
         let cluster = Uuid::new_v4().to_string();
         let runtime =
-            DockerRuntime::connect(host, &cluster, "worker-1", host_paths, Duration::from_secs(3));
+            DockerRuntime::connect(host, &cluster, "worker-1", places, Duration::from_secs(3));
         let runtime = runtime.await.expect("a Docker engine: deploy/docker-engine start");
         let token = Uuid::new_v4().simple().to_string();
         let deadline = boottime_ns() + lease.as_nanos() as u64;
@@ -62,28 +67,44 @@ impl Bench {
             handle,
             control,
             stage,
-            _state: state,
+            objects: Fixed::default(),
+            state,
         }
     }
 
     /// Runs the container and gives how it ended and its output.
-    async fn run(&self) -> (Ended, String) {
+    pub(super) async fn run(&self) -> (Ended, String) {
+        self.run_in(Network::Own).await
+    }
+
+    pub(super) async fn run_in(&self, network: Network) -> (Ended, String) {
         let (output, text) = captured(Recent::default());
-        let ended = timeout(BOUND, self.run_with(false, output)).await.expect("it ends");
-        (ended, text())
+        let ended = timeout(BOUND, self.runtime.run(self.run_of(network, false, output)));
+        (ended.await.expect("it ends"), text())
     }
 
     async fn run_with(&self, adopted: bool, output: crate::output::Writer) -> Ended {
-        let run = Run {
+        self.runtime.run(self.run_of(Network::Own, adopted, output)).await
+    }
+
+    fn run_of(&self, network: Network, adopted: bool, output: crate::output::Writer) -> Run<'_> {
+        Run {
             assignment: &self.assignment,
+            container: &self.assignment.spec.containers[0],
+            network,
             folder: &self.folder,
+            objects: &self.objects,
             restarts: 0,
             adopted,
             control: self.control.clone(),
             progress: self.stage.clone(),
             output,
-        };
-        self.runtime.run(run).await
+        }
+    }
+
+    /// The worker's state folder.
+    pub(super) fn state(&self) -> &Path {
+        self.state.path()
     }
 
     /// Gives an order once the container runs.
@@ -98,23 +119,32 @@ impl Bench {
         let _ = timeout(BOUND, running).await.expect("it starts");
     }
 
-    async fn clean_up(self) {
-        let name = self.assignment.container_name();
+    pub(super) fn name(&self) -> String {
+        self.assignment.container_name(&self.assignment.spec.containers[0])
+    }
+
+    /// The container's own folder.
+    fn own(&self) -> OwnFolder {
+        self.folder.container("main")
+    }
+
+    pub(super) async fn clean_up(self) {
+        let name = self.name();
         self.runtime.remove(&name).await.expect("removed");
         self.runtime.remove(&name).await.expect("removed again");
         assert_eq!(self.runtime.containers().await.expect("listed"), []);
     }
 }
 
-fn shell(script: &str) -> Value {
+pub(super) fn shell(script: &str) -> Value {
     json!({ "name": "main", "image": IMAGE, "command": ["sh", "-c", script] })
 }
 
-fn exited(code: i32, reason: &str) -> Ended {
+pub(super) fn exited(code: i32, reason: &str) -> Ended {
     Ended::Outcome(Outcome::Exited { code, reason: reason.into(), message: String::new() })
 }
 
-fn start_error(ended: &Ended) -> (&str, i32, &str) {
+pub(super) fn start_error(ended: &Ended) -> (&str, i32, &str) {
     match ended {
         Ended::Outcome(Outcome::StartError { reason, code, message }) => (reason, *code, message),
         other => panic!("{other:?} is no start error"),
@@ -216,7 +246,7 @@ async fn a_stop_under_way_is_remembered_by_whoever_adopts() {
     let bench = Bench::new(shell("trap 'exit 0' TERM; while :; do sleep 0.1; done")).await;
     let killed = async {
         bench.order_when_running(Order::Drain { grace: 20 }).await;
-        while bench.folder.order().is_none() {
+        while bench.own().order().is_none() {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
     };
@@ -306,7 +336,7 @@ async fn a_container_is_adopted_with_the_output_that_was_missed() {
     let mut stored = Recent::default();
     stored.remember(format!("{} o one\n", log_stamp(std::time::SystemTime::now())).as_bytes());
     let (output, text) = captured(stored);
-    let go = bench.folder.volume("data").expect("there").join("go");
+    let go = bench.folder.volume("data", false).expect("there").join("go");
     std::fs::write(go, "").expect("written");
     let ended = timeout(BOUND, bench.run_with(true, output)).await.expect("it ends");
     assert_eq!(ended, exited(5, "Error"));

@@ -1,0 +1,430 @@
+//! The containers of an attempt: in which order they run, which are run again in place, and how the
+//! attempt as a whole ends.
+//!
+//! Init containers run one after the other, each to its success; one with restartPolicy Always is a
+//! sidecar, which the next doesn't wait for and which is stopped when the others have ended. Then all
+//! containers run at once. Several containers share a network, which a container of Longshore's own
+//! holds for as long as they run.
+
+mod limits;
+mod records;
+mod report;
+mod verdict;
+
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use futures::channel::mpsc::{UnboundedSender, unbounded};
+use futures::future::{BoxFuture, join, join_all};
+use futures::{FutureExt, StreamExt};
+use k8s_openapi::api::core::v1::{Container, SecurityContext};
+use longshore_job::{Millis, Outcome};
+use longshore_store::Written;
+use longshore_support::retry::Policy;
+use tokio::sync::{oneshot, watch};
+use tokio::time::sleep;
+use tracing::{info, warn};
+
+use self::records::Records;
+use crate::assignment::Assignment;
+use crate::context::Context;
+use crate::control::{Control, Order, give};
+use crate::folder::Folder;
+use crate::output::Output;
+use crate::runtime::{Ended, Network, Run, Stage};
+
+/// The container that holds the network. No container of a Pod can have this name.
+pub(crate) const NETWORK_HOLDER: &str = "POD";
+
+/// The back-off of a sidecar that ended.
+const SIDECAR_BASE: Duration = Duration::from_secs(1);
+const SIDECAR_CAP: Duration = Duration::from_secs(300);
+
+/// A user that owns nothing, by the usual number.
+const NOBODY: i64 = 65_534;
+
+/// The containers of one attempt.
+pub(crate) struct Pod<'a> {
+    context: &'a Context,
+    assignment: &'a Assignment,
+    folder: &'a Folder,
+    output: &'a Output,
+    /// The orders to the attempt.
+    control: &'a Control,
+    /// How often its containers have failed and were restarted in place, all together.
+    restarts: AtomicU32,
+    records: Records,
+}
+
+/// How an attempt's containers ended.
+pub(crate) struct PodEnd {
+    pub(crate) ended: Ended,
+    /// When it started, if it did.
+    pub(crate) started: Option<Millis>,
+    /// How each of several containers ended.
+    pub(crate) containers: Vec<longshore_job::Container>,
+}
+
+/// What a container is to its Pod.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Role {
+    Init,
+    Sidecar,
+    Main,
+}
+
+impl<'a> Pod<'a> {
+    /// `restarts` were made before, in attempts that were disrupted included; `started` is set if the
+    /// start of its only container has been told.
+    pub(crate) fn new(
+        context: &'a Context,
+        assignment: &'a Assignment,
+        folder: &'a Folder,
+        output: &'a Output,
+        control: &'a Control,
+        restarts: u32,
+        started: Option<Millis>,
+    ) -> Self {
+        let records = Records::new(&assignment.spec, started);
+        let restarts = AtomicU32::new(restarts);
+        Self { context, assignment, folder, output, control, restarts, records }
+    }
+
+    /// Runs the containers to the attempt's end. `adopted` is set for one container that is there
+    /// already; `begun` is when the Pod began.
+    pub(crate) async fn run(&self, adopted: bool, begun: Millis) -> PodEnd {
+        let (stop, control) = self.control.part(Order::Run);
+        let reporting = report::report(self.context, self.assignment, &self.records);
+        let running = self.within_limits(&stop, &control, adopted, begun);
+        let ended = tokio::select! {
+            biased;
+            ended = running => ended,
+            never = reporting => match never {},
+        };
+        let (started, containers) = (self.records.started(), self.records.several());
+        PodEnd { ended, started, containers }
+    }
+
+    /// Has the containers stopped when the Pod goes beyond a limit of its own.
+    async fn within_limits(
+        &self,
+        stop: &watch::Sender<Order>,
+        control: &Control,
+        adopted: bool,
+        begun: Millis,
+    ) -> Ended {
+        let mut running = std::pin::pin!(self.on_a_network(stop, control, adopted));
+        let beyond = tokio::select! {
+            biased;
+            ended = &mut running => return ended,
+            beyond = limits::passed(self.assignment, self.folder, begun) => beyond,
+        };
+        info!(attempt = %self.assignment.key, reason = beyond.reason, "beyond a limit of its Pod");
+        give(stop, Order::Stop { grace: beyond.grace });
+        match running.await {
+            Ended::Outcome(Outcome::Stopped { code }) => Ended::Outcome(Outcome::PodFailed {
+                reason: beyond.reason.into(),
+                message: beyond.message,
+                code,
+            }),
+            other => other,
+        }
+    }
+
+    /// Runs the containers in a network of their own, or of the host, or, if there are several, of a
+    /// container that holds it.
+    async fn on_a_network(
+        &self,
+        stop: &watch::Sender<Order>,
+        control: &Control,
+        adopted: bool,
+    ) -> Ended {
+        if self.assignment.spec.host_network == Some(true) {
+            return self.containers(Network::Host, control, adopted).await;
+        }
+        if !self.records.are_several() || !self.context.runtime.has_networks() {
+            return self.containers(Network::Own, control, adopted).await;
+        }
+        let holder = self.network_holder();
+        let (release, holder_control) = self.control.part(Order::Gone);
+        let (progress, mut stage) = watch::channel(Stage::Starting);
+        let run = self
+            .context
+            .runtime
+            .run(Run { progress, ..self.run_of(&holder, 0, Network::Own, holder_control, false) });
+        let mut held = std::pin::pin!(run);
+        let mut orders = self.control.clone();
+        let first = tokio::select! {
+            ended = &mut held => return ended,
+            () = self.follow_start(&mut stage) => None,
+            // Nothing runs that would have to be stopped.
+            order = orders.above(Order::Run) => Some(order),
+        };
+        if let Some(order) = first {
+            give(&release, Order::Stop { grace: 0 });
+            held.await;
+            return stopped_by(order, None);
+        }
+        let network = Network::Of(self.assignment.container_name(&holder));
+        let mut running = std::pin::pin!(self.containers(network, control, false));
+        tokio::select! {
+            biased;
+            ended = &mut running => {
+                give(&release, Order::Stop { grace: 0 });
+                held.await;
+                ended
+            }
+            _ = &mut held => {
+                // Without its network none of them is what it was.
+                give(stop, Order::Stop { grace: 0 });
+                match running.await {
+                    Ended::Gone => Ended::Gone,
+                    Ended::Outcome(_) => Ended::Outcome(Outcome::Disrupted {
+                        reason: "ContainerLost".into(),
+                        message: "the container that held the Pod's network ended".into(),
+                        host_lost: false,
+                    }),
+                }
+            }
+        }
+    }
+
+    /// The container that holds the network: it runs the launcher alone, in the image that is needed
+    /// first.
+    fn network_holder(&self) -> Container {
+        let spec = &self.assignment.spec;
+        let first = spec.init_containers.iter().flatten().chain(&spec.containers).next();
+        Container {
+            name: NETWORK_HOLDER.into(),
+            image: first.and_then(|first| first.image.clone()),
+            image_pull_policy: first.and_then(|first| first.image_pull_policy.clone()),
+            working_dir: Some("/".into()),
+            security_context: Some(SecurityContext {
+                allow_privilege_escalation: Some(false),
+                read_only_root_filesystem: Some(true),
+                run_as_group: Some(NOBODY),
+                run_as_user: Some(NOBODY),
+                ..SecurityContext::default()
+            }),
+            ..Container::default()
+        }
+    }
+
+    /// Waits until the network is there; what holds it up, holds the first container up.
+    async fn follow_start(&self, stage: &mut watch::Receiver<Stage>) {
+        loop {
+            let now = stage.borrow_and_update().clone();
+            match now {
+                Stage::Running => return,
+                Stage::Waiting { reason, message } => self.records.waits(0, reason, message),
+                Stage::Starting => {}
+            }
+            if stage.changed().await.is_err() {
+                std::future::pending().await
+            }
+        }
+    }
+
+    async fn containers(&self, network: Network, control: &Control, adopted: bool) -> Ended {
+        let (launch, sidecars) = unbounded();
+        let sidecars = sidecars.for_each_concurrent(None, |sidecar: BoxFuture<'_, ()>| sidecar);
+        let ordered = self.in_order(network, control, adopted, launch).boxed();
+        let (ended, ()) = join(ordered, sidecars.boxed()).await;
+        ended
+    }
+
+    /// Init containers, then all others; then the sidecars are told to stop.
+    async fn in_order<'s>(
+        &'s self,
+        network: Network,
+        control: &'s Control,
+        adopted: bool,
+        launch: UnboundedSender<BoxFuture<'s, ()>>,
+    ) -> Ended {
+        let (stop_sidecars, sidecar_control) = self.control.part(Order::Gone);
+        let init = self.assignment.spec.init_containers.as_deref().unwrap_or_default();
+        let mut failed = None;
+        for (n, container) in init.iter().enumerate() {
+            let network = network.clone();
+            if container.restart_policy.as_deref() == Some("Always") {
+                let orders = sidecar_control.clone();
+                let sidecar = self.repeatedly(n, container, Role::Sidecar, network, orders, false);
+                let (end, ended) = oneshot::channel();
+                // Nobody listens any more once it has been up.
+                let sidecar = sidecar.map(|ended| drop(end.send(ended)));
+                // It is taken up at once, as the receiver lives for as long as this function.
+                let _ = launch.unbounded_send(sidecar.boxed());
+                failed = self.until_up(n, ended, control.clone()).await;
+                if failed.is_some() {
+                    break;
+                }
+                continue;
+            }
+            let control = control.clone();
+            let ended = self.repeatedly(n, container, Role::Init, network, control, false).await;
+            if !verdict::is_success(&ended) {
+                failed = Some(ended);
+                break;
+            }
+        }
+        let ended = match failed {
+            Some(ended) => ended,
+            None => {
+                let mains = self.assignment.spec.containers.iter().enumerate();
+                let mains = mains.map(|(n, container)| {
+                    let (n, control) = (init.len() + n, control.clone());
+                    self.repeatedly(n, container, Role::Main, network.clone(), control, adopted)
+                        .boxed()
+                });
+                verdict::of_all(join_all(mains.collect::<Vec<_>>()).await)
+            }
+        };
+        let order = match ended {
+            Ended::Gone => Order::Gone,
+            Ended::Outcome(_) => Order::Stop { grace: self.assignment.grace_seconds() },
+        };
+        give(&stop_sidecars, order);
+        ended
+    }
+
+    /// Waits until a sidecar runs, or gives the attempt's end if that comes first.
+    async fn until_up(
+        &self,
+        n: usize,
+        end: oneshot::Receiver<Ended>,
+        mut control: Control,
+    ) -> Option<Ended> {
+        tokio::select! {
+            biased;
+            () = self.records.until_up(n) => None,
+            Ok(ended) = end => Some(ended),
+            order = control.above(Order::Run) => Some(stopped_by(order, None)),
+        }
+    }
+
+    /// Runs a container until it has ended for good.
+    async fn repeatedly(
+        &self,
+        n: usize,
+        container: &Container,
+        role: Role,
+        network: Network,
+        control: Control,
+        mut adopted: bool,
+    ) -> Ended {
+        let mut pause = SIDECAR_BASE;
+        loop {
+            let (progress, stage) = watch::channel(Stage::Starting);
+            let control = control.clone();
+            let run = self.context.runtime.run(Run {
+                progress,
+                ..self.run_of(container, n, network.clone(), control.clone(), adopted)
+            });
+            let ended = tokio::select! {
+                biased;
+                ended = run => ended,
+                never = self.records.follow(n, stage) => match never {},
+            };
+            self.records.ended(n, &ended);
+            let again = match (&ended, role) {
+                (Ended::Outcome(Outcome::Exited { .. }), Role::Sidecar) => {
+                    self.records.backs_off(n);
+                    let mut orders = control;
+                    let waited = tokio::select! {
+                        biased;
+                        _ = orders.above(Order::Run) => false,
+                        () = sleep(pause) => true,
+                    };
+                    pause = (pause * 2).min(SIDECAR_CAP);
+                    waited
+                }
+                (Ended::Outcome(outcome @ Outcome::Exited { code, .. }), _)
+                    if *code != 0 && self.assignment.restart_on_failure =>
+                {
+                    self.records.backs_off(n);
+                    match self.wait_for_restart(outcome, control).await {
+                        None => true,
+                        Some(ended) => {
+                            self.records.gives_up(n);
+                            return ended;
+                        }
+                    }
+                }
+                _ => false,
+            };
+            if !again {
+                self.records.gives_up(n);
+                return ended;
+            }
+            self.remove(container).await;
+            self.records.restarts(n);
+            adopted = false;
+        }
+    }
+
+    fn run_of<'r>(
+        &'r self,
+        container: &'r Container,
+        n: usize,
+        network: Network,
+        control: Control,
+        adopted: bool,
+    ) -> Run<'r> {
+        Run {
+            assignment: self.assignment,
+            container,
+            network,
+            folder: self.folder,
+            objects: &self.context.store,
+            restarts: self.restarts.load(Ordering::Relaxed),
+            adopted,
+            control,
+            progress: watch::channel(Stage::Starting).0,
+            output: self.output.writer(u32::try_from(n).unwrap_or(u32::MAX)),
+        }
+    }
+
+    /// Records a failure and waits for the owner's leave to restart in place; gives the attempt's end
+    /// if that comes instead.
+    async fn wait_for_restart(&self, failed: &Outcome, mut control: Control) -> Option<Ended> {
+        let Assignment { key, token, .. } = self.assignment;
+        let restarts = self.restarts.fetch_add(1, Ordering::Relaxed) + 1;
+        info!(attempt = %key, restarts, outcome = ?failed, "failed; waiting to restart in place");
+        let mut delays = Policy::SERVER.delays();
+        loop {
+            let containers = self.records.several();
+            match self.context.store.fail(key, token, restarts, failed, &containers).await {
+                Ok(Written::Ok) => break,
+                Ok(Written::Refused) => return Some(Ended::Gone),
+                Err(error) => warn!(attempt = %key, %error, "the failure is not reported yet"),
+            }
+            sleep(delays.next().unwrap_or(Duration::from_secs(2))).await;
+        }
+        let mut orders = control.clone();
+        tokio::select! {
+            biased;
+            order = orders.above(Order::Run) => Some(stopped_by(order, failed.exit_code())),
+            () = control.granted(restarts) => None,
+        }
+    }
+
+    async fn remove(&self, container: &Container) {
+        let name = self.assignment.container_name(container);
+        if let Err(error) = self.context.runtime.remove(&name).await {
+            warn!(attempt = %self.assignment.key, %error, "the container can't be removed now");
+        }
+    }
+}
+
+/// The end of what an order found not running.
+fn stopped_by(order: Order, code: Option<i32>) -> Ended {
+    match order {
+        Order::Gone => Ended::Gone,
+        Order::Drain { .. } => Ended::Outcome(Outcome::Disrupted {
+            reason: "Drained".into(),
+            message: "the worker is going down".into(),
+            host_lost: false,
+        }),
+        Order::Run | Order::Stop { .. } => Ended::Outcome(Outcome::Stopped { code }),
+    }
+}
