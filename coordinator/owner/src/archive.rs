@@ -10,12 +10,13 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::{FutureExt, TryStreamExt, stream};
 use k8s_openapi::api::batch::v1::Job as Object;
+use k8s_openapi::api::core::v1::Pod;
 use longshore_api::pod::{AttemptView, pod_uid, render_pod};
 use longshore_api::spec::completion_mode;
 use longshore_archive::{Archive, ArchiveError, LogWriter, PodName};
 use longshore_job::{Attempt, Index, pod_name};
 use longshore_store::{
-    AttemptKey, JobRef, OutputInfo, Shard, Store, StoreError, StoredJob, StreamId,
+    AttemptKey, JobRef, OutputInfo, Shard, Store, StoreError, StoredJob, StoredLine, StreamId,
 };
 use longshore_support::chain::Chain;
 use longshore_support::retry::Policy;
@@ -234,10 +235,9 @@ impl Shared {
         let runtime = self.store.node(worker).await?.map(|node| node.runtime);
         let runtime = runtime.as_deref().unwrap_or("docker");
         let pod = render_pod(object, index, &AttemptView::finished(attempt, runtime));
-        let container = pod.spec.as_ref().and_then(|spec| spec.containers.first());
-        if let Some(container) = container {
-            let mut writer = self.archive.write_log(&name, &container.name);
-            if let Err(trouble) = self.copy(&key, info, &mut writer).await {
+        for (container, number) in container_names(&pod).iter().zip(0..) {
+            let mut writer = self.archive.write_log(&name, container);
+            if let Err(trouble) = self.copy(&key, number, info, &mut writer).await {
                 writer.abort().await;
                 return Err(trouble);
             }
@@ -247,10 +247,11 @@ impl Shared {
         Ok(())
     }
 
-    /// Copies an output, which must be the same at the end as it was in the beginning.
+    /// Copies the output of one container, which must be the same at the end as it was in the beginning.
     async fn copy(
         &self,
         key: &AttemptKey,
+        container: u32,
         info: OutputInfo,
         writer: &mut LogWriter,
     ) -> Result<(), Trouble> {
@@ -263,7 +264,7 @@ impl Shared {
             }
             let is_last = batch.ended || batch.chunks.is_empty();
             for chunk in batch.chunks {
-                writer.write(chunk.into()).await?;
+                writer.write(lines_of(&chunk, container).into()).await?;
             }
             if is_last {
                 break;
@@ -331,6 +332,21 @@ impl Shared {
             info!("attempts are archived again");
         }
     }
+}
+
+/// A Pod's containers, init containers first.
+fn container_names(pod: &Pod) -> Vec<String> {
+    let Some(spec) = &pod.spec else { return Vec::new() };
+    let all = spec.init_containers.iter().flatten().chain(&spec.containers);
+    all.map(|container| container.name.clone()).collect()
+}
+
+/// The lines of one container.
+fn lines_of(chunk: &[u8], container: u32) -> Vec<u8> {
+    let lines = chunk.split_inclusive(|byte| *byte == b'\n');
+    let own = lines
+        .filter(|line| StoredLine::parse(line).is_some_and(|line| line.container == container));
+    own.flatten().copied().collect()
 }
 
 /// A Pod that a client deleted is gone, and so is its output.

@@ -12,6 +12,7 @@ use http::{HeaderValue, header};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Pod;
 use longshore_api::Resource;
+use longshore_job::{Attempt, Container};
 use longshore_store::{AttemptKey, StoreError, StreamId};
 use tokio::time::Instant;
 
@@ -28,6 +29,9 @@ const BLOCK: Duration = Duration::from_secs(2);
 /// How long a followed log waits for the end of the output of an attempt that has ended: its worker
 /// may still be writing the last of it.
 const LINGER: Duration = Duration::from_secs(10);
+
+/// The same for one container while others of its Pod run: their worker is there, and writes.
+const LINGER_OF_ONE: Duration = Duration::from_secs(1);
 
 /// What of the output is wanted.
 pub(crate) struct Wanted {
@@ -57,14 +61,15 @@ pub(crate) async fn get(
     }
     let found = found.ok_or_else(|| Failure::not_found(Resource::Pods, &name))?;
     let container = container(&found.pod, &name, &params)?;
-    if !has_begun(&app, &found).await? {
+    let number = number(&found.pod, &container);
+    if !has_begun(&app, &found, number).await? {
         return Err(Failure::bad_request(format!(
             "container {container:?} in pod {name:?} is waiting to start: {}",
-            waiting(&found)
+            waiting(&found, number)
         )));
     }
     let shutdown = app.shutdown.clone();
-    let body = output(app, found.key, wanted)
+    let body = output(app, found.key, number, wanted)
         .take_until(async move { shutdown.cancelled().await })
         .map(|chunk| chunk.map_err(std::io::Error::other));
     let text = HeaderValue::from_static("text/plain");
@@ -107,18 +112,29 @@ impl Wanted {
 /// 400 for one that the Pod does not have, and where an earlier run of it is asked for.
 pub(crate) fn container(found: &Pod, pod: &str, params: &Params) -> Result<String, Failure> {
     let spec = found.spec.as_ref();
+    let init = spec.iter().flat_map(|spec| spec.init_containers.iter().flatten());
+    let init: Vec<&str> = init.map(|one| one.name.as_str()).collect();
     let names: Vec<&str> =
         spec.iter().flat_map(|spec| &spec.containers).map(|one| one.name.as_str()).collect();
     let container = match (params.text("container"), names.as_slice()) {
-        (Some(wanted), names) if names.contains(&wanted) => Ok(wanted.to_owned()),
+        (Some(wanted), names) if names.contains(&wanted) || init.contains(&wanted) => {
+            Ok(wanted.to_owned())
+        }
         (Some(wanted), _) => {
             Err(Failure::bad_request(format!("container {wanted} is not valid for pod {pod}")))
         }
-        (None, [only]) => Ok((*only).to_owned()),
-        (None, names) => Err(Failure::bad_request(format!(
-            "a container name must be specified for pod {pod}, choose one of: [{}]",
-            names.join(" ")
-        ))),
+        (None, [only]) if init.is_empty() => Ok((*only).to_owned()),
+        (None, names) => {
+            let mut text = format!(
+                "a container name must be specified for pod {pod}, choose one of: [{}]",
+                names.join(" ")
+            );
+            if !init.is_empty() {
+                let init = init.join(" ");
+                text.push_str(&format!(" or one of the init containers: [{init}]"));
+            }
+            Err(Failure::bad_request(text))
+        }
     }?;
     if params.flag("previous")? {
         return Err(Failure::bad_request(format!(
@@ -129,8 +145,26 @@ pub(crate) fn container(found: &Pod, pod: &str, params: &Params) -> Result<Strin
     Ok(container)
 }
 
+/// The number of a container among its Pod's, init containers first.
+fn number(pod: &Pod, container: &str) -> u32 {
+    let all = pod.spec.iter().flat_map(|spec| {
+        spec.init_containers.iter().flatten().chain(&spec.containers).map(|one| &one.name)
+    });
+    all.zip(0..).find(|(name, _)| *name == container).map_or(0, |(_, number)| number)
+}
+
+/// The record of a container, in a Pod with several.
+fn record(attempt: &Attempt, number: u32) -> Option<&Container> {
+    attempt.containers.get(usize::try_from(number).ok()?)
+}
+
 /// Whether there can be output: the container was started, or has ended, or something is stored.
-async fn has_begun(app: &App, found: &FoundPod) -> Result<bool, Failure> {
+async fn has_begun(app: &App, found: &FoundPod, number: u32) -> Result<bool, Failure> {
+    if !found.record.is_finished()
+        && let Some(record) = record(found.record.attempt(), number)
+    {
+        return Ok(record.started.is_some() || record.outcome.is_some());
+    }
     if found.record.is_finished() || found.record.attempt().started.is_some() {
         return Ok(true);
     }
@@ -138,9 +172,21 @@ async fn has_begun(app: &App, found: &FoundPod) -> Result<bool, Failure> {
     Ok(info.bytes > 0 || info.dropped > 0 || info.ended)
 }
 
+/// Whether the container of a Pod with several has ended for good.
+fn is_over(attempt: &Attempt, number: u32) -> bool {
+    record(attempt, number).is_some_and(|record| {
+        !record.running && record.waiting.is_none() && record.outcome.is_some()
+    })
+}
+
 /// Why the container has not started.
-fn waiting(found: &FoundPod) -> String {
-    let waiting = found.record.attempt().waiting.as_ref().map(|waiting| waiting.reason.clone());
+fn waiting(found: &FoundPod, number: u32) -> String {
+    let attempt = found.record.attempt();
+    let waiting = match record(attempt, number) {
+        Some(record) => record.waiting.as_ref(),
+        None => attempt.waiting.as_ref(),
+    };
+    let waiting = waiting.map(|waiting| waiting.reason.clone());
     waiting.unwrap_or_else(|| "ContainerCreating".to_owned())
 }
 
@@ -148,10 +194,11 @@ fn waiting(found: &FoundPod) -> String {
 fn output(
     app: App,
     key: AttemptKey,
+    container: u32,
     wanted: Wanted,
 ) -> impl Stream<Item = Result<Bytes, StoreError>> + Send + 'static {
     async_stream::try_stream! {
-        let mut lines = Lines::new(wanted.since, wanted.timestamps);
+        let mut lines = Lines::new(wanted.since, wanted.timestamps).of(container);
         let mut tail = wanted.tail.map(Tail::new);
         let mut left = wanted.limit;
         let mut at = StreamId::START;
@@ -193,15 +240,17 @@ fn output(
             }
             if is_empty {
                 // Nothing came for a while: is there still somebody to write it?
-                let over = match app.objects.attempt(&key).await? {
-                    Some(found) => found.is_finished(),
-                    None => true,
+                let linger = match app.objects.attempt(&key).await? {
+                    Some(found) if !found.is_finished() => {
+                        is_over(found.attempt(), container).then_some(LINGER_OF_ONE)
+                    }
+                    _ => Some(LINGER),
                 };
-                match ends {
-                    _ if !over => ends = None,
-                    None => ends = Some(Instant::now() + LINGER),
-                    Some(ends) if Instant::now() >= ends => return,
-                    Some(_) => {}
+                match (ends, linger) {
+                    (_, None) => ends = None,
+                    (None, Some(linger)) => ends = Some(Instant::now() + linger),
+                    (Some(ends), _) if Instant::now() >= ends => return,
+                    (Some(_), _) => {}
                 }
                 if at == StreamId::START {
                     tokio::time::sleep(Duration::from_millis(200)).await;

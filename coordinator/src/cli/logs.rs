@@ -1,6 +1,7 @@
 //! `logs`: the output of a Pod, or of all of a Job's, each line behind its index.
 
 use std::io::{self, Write};
+use std::time::Duration;
 
 use clap::Args;
 use futures::stream::{FuturesUnordered, StreamExt};
@@ -9,6 +10,7 @@ use longshore_api::Resource;
 use longshore_support::exit;
 use serde_json::Value;
 use tokio::sync::mpsc;
+use tokio::time::sleep;
 
 use super::changes::{Change, Selection, follow, list};
 use super::error::CliError;
@@ -21,8 +23,10 @@ const INDEX: &str = "batch.kubernetes.io/job-completion-index";
 const AHEAD: usize = 8;
 /// Logs followed at once.
 const FOLLOWED: usize = 500;
+/// Between two looks for a container that has not started yet.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
-#[derive(Debug, Clone, Args)]
+#[derive(Debug, Clone, Default, Args)]
 pub(crate) struct LogsArgs {
     /// POD or job/NAME
     #[arg(required = true, value_name = "POD | job/NAME")]
@@ -33,6 +37,9 @@ pub(crate) struct LogsArgs {
     /// Of a Job, only this index, its lines as they are
     #[arg(long, value_name = "INDEX")]
     index: Option<u32>,
+    /// Only this container
+    #[arg(short, long, value_name = "NAME")]
+    container: Option<String>,
     /// Only the last lines of each log
     #[arg(long, value_name = "LINES", default_value_t = -1, allow_negative_numbers = true)]
     tail: i64,
@@ -64,20 +71,42 @@ pub(super) async fn logs(session: &Session, args: &LogsArgs) -> Result<u8, CliEr
     Ok(exit::DONE)
 }
 
-/// Prints the last lines of a Pod's log, each behind `prefix`.
+/// Prints the last lines of each of a Pod's logs; where there are several, each line behind its
+/// container's name.
 pub(super) async fn print_tail(
     session: &Session,
-    pod: &str,
+    pod: &Value,
     lines: i64,
     mut print: impl FnMut(&str),
 ) -> Result<(), CliError> {
-    let args =
-        LogsArgs { what: Vec::new(), follow: false, index: None, tail: lines, timestamps: false };
-    let mut reader = open(session, &args, pod).await?.lines();
-    while let Some(line) = reader.next().await {
-        print(&line?);
+    let args = LogsArgs { tail: lines, ..LogsArgs::default() };
+    for container in containers(&args, pod) {
+        let mut reader = match open(session, &args, pod_name(pod), container.as_deref()).await {
+            Ok(reader) => reader.lines(),
+            // One that was not reached has no log.
+            Err(CliError::Refused(status)) if container.is_some() && status.code == 400 => continue,
+            Err(error) => return Err(error),
+        };
+        let prefix = container.map_or_else(String::new, |name| format!("{name} | "));
+        while let Some(line) = reader.next().await {
+            print(&format!("{prefix}{}", line?));
+        }
     }
     Ok(())
+}
+
+/// The containers of which the logs are wanted; `None` stands for a Pod's only one.
+fn containers(args: &LogsArgs, pod: &Value) -> Vec<Option<String>> {
+    if let Some(container) = &args.container {
+        return vec![Some(container.clone())];
+    }
+    let names = |list: &str| -> Vec<Option<String>> {
+        let list = pod["spec"][list].as_array();
+        let names = list.into_iter().flatten().map(|one| one["name"].as_str().map(str::to_owned));
+        names.collect()
+    };
+    let all = [names("initContainers"), names("containers")].concat();
+    if all.len() > 1 { all } else { vec![None] }
 }
 
 /// The index of a Pod; its name where it has none.
@@ -91,7 +120,19 @@ pub(super) fn pod_name(pod: &Value) -> &str {
 }
 
 async fn pod(session: &Session, args: &LogsArgs, name: &str) -> Result<(), CliError> {
-    let mut reader = open(session, args, name).await?;
+    let pod = session.get(&object(Resource::Pods, &session.namespace, name), &[]).await?;
+    let container = match containers(args, &pod).as_slice() {
+        [only] => only.clone(),
+        several => {
+            // As kubectl does it: the first that is no init container.
+            let first = pod["spec"]["containers"][0]["name"].as_str().map(str::to_owned);
+            let names: Vec<&str> = several.iter().flatten().map(String::as_str).collect();
+            let name = first.as_deref().unwrap_or_default();
+            eprintln!("Defaulted container {name:?} out of: {}", names.join(", "));
+            first
+        }
+    };
+    let mut reader = open(session, args, name, container.as_deref()).await?;
     let mut out = io::stdout();
     loop {
         let chunk = reader.fill_buf().await?;
@@ -109,6 +150,7 @@ async fn open(
     session: &Session,
     args: &LogsArgs,
     pod: &str,
+    container: Option<&str>,
 ) -> Result<impl AsyncBufRead + Send + Unpin + use<>, CliError> {
     let path = format!("{}/log", object(Resource::Pods, &session.namespace, pod));
     let tail = args.tail.to_string();
@@ -118,6 +160,9 @@ async fn open(
     }
     if args.tail >= 0 {
         query.push(("tailLines", tail.as_str()));
+    }
+    if let Some(container) = container {
+        query.push(("container", container));
     }
     if args.timestamps {
         query.push(("timestamps", "true"));
@@ -133,9 +178,12 @@ fn selection(session: &Session, args: &LogsArgs, job: &str) -> Selection {
     Selection::labelled(Resource::Pods, &session.namespace, labels)
 }
 
-/// What stands before each line of a Pod's log.
-fn prefix(args: &LogsArgs, pod: &Value) -> String {
-    if args.index.is_some() { String::new() } else { format!("{} | ", index_of(pod)) }
+/// What stands before each line of a log: the Pod's index, and the container if there are several.
+fn prefix(args: &LogsArgs, pod: &Value, container: Option<&str>) -> String {
+    let index = if args.index.is_some() { None } else { Some(index_of(pod)) };
+    let container = container.filter(|_| args.container.is_none()).map(str::to_owned);
+    let words: Vec<String> = index.into_iter().chain(container).collect();
+    if words.is_empty() { String::new() } else { format!("{} | ", words.join(" ")) }
 }
 
 /// All logs that there are, by index and, within one, in the order of the
@@ -152,8 +200,16 @@ async fn job(session: &Session, args: &LogsArgs, job: &str) -> Result<(), CliErr
         (index.parse::<u64>().unwrap_or(u64::MAX), index, created)
     });
     let mut out = io::BufWriter::new(io::stdout());
-    let opened = futures::stream::iter(pods)
-        .map(|pod| async move { (prefix(args, &pod), open(session, args, pod_name(&pod)).await) })
+    let logs = pods.iter().flat_map(|pod| {
+        containers(args, pod).into_iter().map(move |container| (pod.clone(), container))
+    });
+    let logs: Vec<(Value, Option<String>)> = logs.collect();
+    let opened = futures::stream::iter(logs)
+        .map(|(pod, container)| async move {
+            let container = container.as_deref();
+            let reader = open(session, args, pod_name(&pod), container).await;
+            (prefix(args, &pod, container), reader)
+        })
         .buffered(AHEAD);
     let mut opened = std::pin::pin!(opened);
     while let Some((prefix, reader)) = opened.next().await {
@@ -192,7 +248,10 @@ async fn follow_job(session: &Session, args: &LogsArgs, job: &str) -> Result<(),
         while readers.len() < FOLLOWED
             && let Some(pod) = waiting.pop()
         {
-            readers.push(follow_pod(session.clone(), args.clone(), pod, lines.clone()).boxed());
+            for container in containers(args, &pod) {
+                let (session, args, pod) = (session.clone(), args.clone(), pod.clone());
+                readers.push(follow_log(session, args, pod, container, lines.clone()).boxed());
+            }
         }
         if finished && readers.is_empty() {
             // What the readers sent last is still in the channel.
@@ -228,17 +287,25 @@ async fn follow_job(session: &Session, args: &LogsArgs, job: &str) -> Result<(),
     }
 }
 
-async fn follow_pod(
+async fn follow_log(
     session: Session,
     args: LogsArgs,
     pod: Value,
+    container: Option<String>,
     lines: mpsc::Sender<String>,
 ) -> Result<(), CliError> {
-    let prefix = prefix(&args, &pod);
-    let mut reader = match open(&session, &args, pod_name(&pod)).await {
-        Ok(reader) => reader.lines(),
-        Err(CliError::Refused(status)) if matches!(status.code, 400 | 404) => return Ok(()),
-        Err(error) => return Err(error),
+    let container = container.as_deref();
+    let prefix = prefix(&args, &pod, container);
+    let mut reader = loop {
+        match open(&session, &args, pod_name(&pod), container).await {
+            Ok(reader) => break reader.lines(),
+            // Others of its Pod run before it.
+            Err(CliError::Refused(status)) if container.is_some() && status.code == 400 => {
+                sleep(LOOK_AGAIN).await;
+            }
+            Err(CliError::Refused(status)) if matches!(status.code, 400 | 404) => return Ok(()),
+            Err(error) => return Err(error),
+        }
     };
     while let Some(line) = reader.next().await {
         if lines.send(format!("{prefix}{}", line?)).await.is_err() {
@@ -249,7 +316,11 @@ async fn follow_pod(
 }
 
 fn has_log(pod: &Value) -> bool {
-    matches!(pod["status"]["phase"].as_str(), Some("Running" | "Succeeded" | "Failed"))
+    let several = pod["spec"]["initContainers"].is_array();
+    let phase = pod["status"]["phase"].as_str();
+    // Init containers run before the Pod does.
+    matches!(phase, Some("Running" | "Succeeded" | "Failed"))
+        || (several && pod["spec"]["nodeName"].is_string())
 }
 
 fn is_finished(job: &Value) -> bool {

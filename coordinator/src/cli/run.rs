@@ -165,7 +165,7 @@ impl Running {
         self.progress.say(&format!("pod/{name}{of} failed: {}", reason_of(pod)))?;
         let mut lines = Vec::new();
         let printed =
-            print_tail(&self.session, name, TAIL, |line| lines.push(line.to_owned())).await;
+            print_tail(&self.session, pod, TAIL, |line| lines.push(line.to_owned())).await;
         for line in lines {
             self.progress.say(&format!("{index} | {line}"))?;
         }

@@ -39,6 +39,7 @@ pub mod validate;
 
 mod indexes;
 mod object_meta;
+mod pod_containers;
 mod pod_row;
 mod pod_status;
 #[cfg(test)]

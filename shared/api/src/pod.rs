@@ -167,7 +167,7 @@ fn pod_spec(
     if mode == CompletionMode::Indexed {
         spec.hostname.get_or_insert_with(|| default_hostname(job_name, pod_name, mode, index));
     }
-    for container in &mut spec.containers {
+    for container in spec.init_containers.iter_mut().flatten().chain(&mut spec.containers) {
         if let Some(resources) = &mut container.resources
             && let Some(limits) = resources.limits.clone()
         {

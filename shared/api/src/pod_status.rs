@@ -1,4 +1,4 @@
-//! The status of an attempt's Pod: phase, conditions and the state of its container.
+//! The status of an attempt's Pod: phase, conditions and the state of its only container.
 
 use k8s_openapi::api::core::v1::{
     Container, ContainerState, ContainerStateRunning, ContainerStateTerminated,
@@ -8,6 +8,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use longshore_job::{Attempt, Millis, Outcome};
 
 use crate::pod::{AttemptState, AttemptView, NULL_RUNTIME};
+use crate::pod_containers::{Statuses, has_several};
 use crate::time::time;
 
 /// Kubernetes' reason and message for the condition of an evicted Pod.
@@ -21,22 +22,46 @@ pub(crate) fn pod_status(
     view: &AttemptView<'_>,
 ) -> PodStatus {
     let attempt = view.attempt;
-    let container = Shown::of(metadata, spec, view);
     let (reason, message) = pod_reason(view);
-    PodStatus {
-        phase: Some(container.phase.to_owned()),
+    let status = PodStatus {
         reason,
         message: mark_null(view, message),
         start_time: attempt.claimed.map(time),
-        conditions: Some(conditions(view, &container)),
-        container_statuses: spec
-            .containers
-            .first()
-            .filter(|_| attempt.worker.is_some())
-            .map(|template| vec![container_status(template, view, container)]),
         qos_class: Some(qos_class(spec).to_owned()),
         ..PodStatus::default()
+    };
+    let begun = attempt.worker.is_some();
+    if has_several(spec) {
+        let Statuses { init, main, overall } = Statuses::of(spec, view);
+        return PodStatus {
+            phase: Some(overall.phase.to_owned()),
+            conditions: Some(conditions(view, &overall)),
+            init_container_statuses: begun.then_some(init).filter(|init| !init.is_empty()),
+            container_statuses: begun.then_some(main),
+            ..status
+        };
     }
+    let container = Shown::of(metadata, spec, view);
+    let overall = Overall { phase: container.phase, ready: container.ready, ..Overall::default() };
+    let template = spec.containers.first().filter(|_| begun);
+    PodStatus {
+        phase: Some(container.phase.to_owned()),
+        conditions: Some(conditions(view, &overall)),
+        container_statuses: template
+            .map(|template| vec![container_status(template, view, container)]),
+        ..status
+    }
+}
+
+/// What the conditions of a Pod say of its containers.
+#[derive(Default)]
+pub(crate) struct Overall {
+    pub(crate) phase: &'static str,
+    pub(crate) ready: bool,
+    /// Of a Pod with several containers the init containers that have not done their work.
+    pub(crate) uninitialized: Vec<String>,
+    /// The same for the containers that don't run.
+    pub(crate) unready: Vec<String>,
 }
 
 /// What the container's part of the status shows.
@@ -52,12 +77,7 @@ impl Shown {
     fn of(metadata: &ObjectMeta, spec: &PodSpec, view: &AttemptView<'_>) -> Self {
         let attempt = view.attempt;
         if view.state == AttemptState::Finished {
-            let phase = match &attempt.outcome {
-                Some(outcome) if outcome.is_success() => "Succeeded",
-                // As Kubernetes takes a Pod that was deleted and exits with 0.
-                Some(Outcome::Stopped { code: Some(0) }) if is_deleted(attempt) => "Succeeded",
-                _ => "Failed",
-            };
+            let phase = final_phase(attempt);
             let state = ended(attempt, attempt.started, view);
             return Self { phase, state, last: None, ready: false, restarts: attempt.restarts };
         }
@@ -97,6 +117,16 @@ impl Shown {
     }
 }
 
+/// The phase of a Pod that has ended.
+pub(crate) fn final_phase(attempt: &Attempt) -> &'static str {
+    match &attempt.outcome {
+        Some(outcome) if outcome.is_success() => "Succeeded",
+        // As Kubernetes takes a Pod that was deleted and exits with 0.
+        Some(Outcome::Stopped { code: Some(0) }) if is_deleted(attempt) => "Succeeded",
+        _ => "Failed",
+    }
+}
+
 fn container_status(template: &Container, view: &AttemptView<'_>, shown: Shown) -> ContainerStatus {
     let image = template.image.clone().unwrap_or_default();
     let id = view.attempt.token.as_ref().filter(|_| view.attempt.started.is_some());
@@ -113,9 +143,19 @@ fn container_status(template: &Container, view: &AttemptView<'_>, shown: Shown) 
     }
 }
 
-/// The state of a container that ended, or that never came to be.
+/// The state of an only container that ended, or that never came to be.
 fn ended(attempt: &Attempt, started: Option<Millis>, view: &AttemptView<'_>) -> ContainerState {
-    let (exit_code, reason, message) = match &attempt.outcome {
+    terminated(attempt.outcome.as_ref(), started, attempt.finished, view)
+}
+
+/// The state of a container that ended, or that never came to be.
+pub(crate) fn terminated(
+    outcome: Option<&Outcome>,
+    started: Option<Millis>,
+    finished: Option<Millis>,
+    view: &AttemptView<'_>,
+) -> ContainerState {
+    let (exit_code, reason, message) = match outcome {
         Some(Outcome::Exited { code, reason, message }) => {
             let usual = if *code == 0 { "Completed" } else { "Error" };
             (*code, if reason.is_empty() { usual } else { reason.as_str() }, message.as_str())
@@ -146,14 +186,14 @@ fn ended(attempt: &Attempt, started: Option<Millis>, view: &AttemptView<'_>) -> 
             reason: Some(reason.to_owned()),
             message: mark_null(view, message),
             started_at: started.map(time),
-            finished_at: attempt.finished.map(time),
+            finished_at: finished.map(time),
             ..ContainerStateTerminated::default()
         }),
         ..ContainerState::default()
     }
 }
 
-fn waiting(reason: &str, message: &str) -> ContainerState {
+pub(crate) fn waiting(reason: &str, message: &str) -> ContainerState {
     ContainerState {
         waiting: Some(ContainerStateWaiting {
             reason: Some(reason.to_owned()),
@@ -212,7 +252,7 @@ fn mark_null(view: &AttemptView<'_>, message: Option<String>) -> Option<String> 
     })
 }
 
-fn conditions(view: &AttemptView<'_>, shown: &Shown) -> Vec<PodCondition> {
+fn conditions(view: &AttemptView<'_>, shown: &Overall) -> Vec<PodCondition> {
     let attempt = view.attempt;
     let claimed = attempt.claimed.unwrap_or(attempt.created);
     let mut conditions = Vec::new();
@@ -235,7 +275,14 @@ fn conditions(view: &AttemptView<'_>, shown: &Shown) -> Vec<PodCondition> {
         return conditions;
     }
 
-    conditions.push(condition("Initialized", true, claimed, "", ""));
+    let listed = |what: &str, names: &[String]| match names {
+        [] => String::new(),
+        names => format!("containers with {what} status: [{}]", names.join(" ")),
+    };
+    let incomplete = listed("incomplete", &shown.uninitialized);
+    let initialized = incomplete.is_empty();
+    let why = if initialized { "" } else { "ContainersNotInitialized" };
+    conditions.push(condition("Initialized", initialized, claimed, why, &incomplete));
     let (since, reason) = if shown.ready {
         (attempt.started.unwrap_or(claimed), "")
     } else if view.state == AttemptState::Finished {
@@ -245,8 +292,9 @@ fn conditions(view: &AttemptView<'_>, shown: &Shown) -> Vec<PodCondition> {
     } else {
         (claimed, "ContainersNotReady")
     };
-    conditions.push(condition("Ready", shown.ready, since, reason, ""));
-    conditions.push(condition("ContainersReady", shown.ready, since, reason, ""));
+    let unready = listed("unready", &shown.unready);
+    conditions.push(condition("Ready", shown.ready, since, reason, &unready));
+    conditions.push(condition("ContainersReady", shown.ready, since, reason, &unready));
     conditions.push(condition("PodScheduled", true, claimed, "", ""));
     conditions
 }
@@ -267,7 +315,7 @@ fn condition(kind: &str, status: bool, since: Millis, reason: &str, message: &st
 fn qos_class(spec: &PodSpec) -> &'static str {
     let mut any = false;
     let mut guaranteed = true;
-    for container in &spec.containers {
+    for container in spec.init_containers.iter().flatten().chain(&spec.containers) {
         for resource in ["cpu", "memory"] {
             let resources = container.resources.as_ref();
             let of = |list: Option<&std::collections::BTreeMap<String, _>>| {

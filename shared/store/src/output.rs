@@ -1,7 +1,7 @@
 //! The output of attempts, kept apart from the hosts that they ran on: a stream of chunks per attempt,
 //! bounded in bytes, the newest kept.
 //!
-//! A stored line is `<RFC 3339 with 9 digits, Z> <o|e>[p] <text>\n`; a chunk holds whole stored lines.
+//! A chunk holds whole lines, in the form of [`StoredLine`](crate::StoredLine).
 
 use std::time::Duration;
 

@@ -1,24 +1,33 @@
 //! From what a container writes to the lines that are stored. Pure.
 //!
-//! A stored line is `<RFC 3339 with nine digits> <o|e>[p] <text>\n`: `o` is the standard output, `e`
-//! the standard error, and `p` marks a piece that the next line of the same stream continues. A last
-//! line without its newline is such a piece, so that nothing is made up.
+//! A last line without its newline is stored as a piece that goes on, so that nothing is made up.
+
+use std::collections::BTreeMap;
+
+use longshore_store::StoredLine;
 
 /// The longest text of one stored line in bytes, as container runtimes cut lines under Kubernetes.
 pub(crate) const LONGEST: usize = 16 * 1024;
 
 /// Where a container wrote to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Stream {
     Out,
     Err,
 }
 
+/// What was written to: one of the streams of one of an attempt's containers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Source {
+    /// Its number among the template's, init containers first.
+    pub(crate) container: u32,
+    pub(crate) stream: Stream,
+}
+
 /// Cuts one attempt's output into stored lines.
 #[derive(Debug, Default)]
 pub(crate) struct Lines {
-    out: Pending,
-    err: Pending,
+    pending: BTreeMap<Source, Pending>,
 }
 
 #[derive(Debug, Default)]
@@ -35,12 +44,12 @@ impl Lines {
     /// was lost before.
     pub(crate) fn push(
         &mut self,
-        stream: Stream,
+        source: Source,
         data: &[u8],
         at: &str,
         mut line: impl FnMut(&[u8]),
     ) -> u64 {
-        let pending = self.pending(stream);
+        let pending = self.pending.entry(source).or_default();
         let (mut rest, mut skipped) = (data, 0);
         if pending.skipping {
             let end = rest.iter().position(|byte| *byte == b'\n').map(|at| at + 1);
@@ -51,19 +60,19 @@ impl Lines {
         while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
             pending.text.extend_from_slice(&rest[..end]);
             rest = &rest[end + 1..];
-            pending.cut(stream, at, &mut line);
-            render(stream, false, at, &pending.text, &mut line);
+            pending.cut(source, at, &mut line);
+            render(source, false, at, &pending.text, &mut line);
             pending.text.clear();
         }
         pending.text.extend_from_slice(rest);
-        pending.cut(stream, at, &mut line);
+        pending.cut(source, at, &mut line);
         skipped as u64
     }
 
     /// Takes note that output of a stream was lost before what comes next. Returns how many bytes
     /// of a line begun before are lost with it.
-    pub(crate) fn lost(&mut self, stream: Stream) -> u64 {
-        let pending = self.pending(stream);
+    pub(crate) fn lost(&mut self, source: Source) -> u64 {
+        let pending = self.pending.entry(source).or_default();
         let begun = pending.text.len() as u64;
         pending.text.clear();
         pending.skipping = true;
@@ -72,60 +81,47 @@ impl Lines {
 
     /// Gives what is left of lines without a newline, at the end of the output.
     pub(crate) fn finish(&mut self, at: &str, mut line: impl FnMut(&[u8])) {
-        for stream in [Stream::Out, Stream::Err] {
-            let pending = self.pending(stream);
+        for (source, pending) in &mut self.pending {
             if !pending.text.is_empty() {
-                render(stream, true, at, &pending.text, &mut line);
+                render(*source, true, at, &pending.text, &mut line);
                 pending.text.clear();
             }
-        }
-    }
-
-    fn pending(&mut self, stream: Stream) -> &mut Pending {
-        match stream {
-            Stream::Out => &mut self.out,
-            Stream::Err => &mut self.err,
         }
     }
 }
 
 impl Pending {
     /// Gives the pieces of a line that is longer than a stored line may be.
-    fn cut(&mut self, stream: Stream, at: &str, line: &mut impl FnMut(&[u8])) {
+    fn cut(&mut self, source: Source, at: &str, line: &mut impl FnMut(&[u8])) {
         let mut from = 0;
         while self.text.len() - from > LONGEST {
-            render(stream, true, at, &self.text[from..from + LONGEST], line);
+            render(source, true, at, &self.text[from..from + LONGEST], line);
             from += LONGEST;
         }
         self.text.drain(..from);
     }
 }
 
-fn render(stream: Stream, partial: bool, at: &str, text: &[u8], line: &mut impl FnMut(&[u8])) {
-    let mark = match stream {
-        Stream::Out => "o",
-        Stream::Err => "e",
-    };
-    let mut stored = Vec::with_capacity(at.len() + text.len() + 5);
-    stored.extend_from_slice(at.as_bytes());
-    stored.push(b' ');
-    stored.extend_from_slice(mark.as_bytes());
-    if partial {
-        stored.push(b'p');
-    }
-    stored.push(b' ');
-    stored.extend_from_slice(text);
-    stored.push(b'\n');
-    line(&stored);
+fn render(source: Source, partial: bool, at: &str, text: &[u8], line: &mut impl FnMut(&[u8])) {
+    let error = source.stream == Stream::Err;
+    line(&StoredLine::render(at, source.container, error, partial, text));
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn of(container: u32, stream: Stream) -> Source {
+        Source { container, stream }
+    }
+
     fn push(lines: &mut Lines, stream: Stream, data: &[u8]) -> Vec<String> {
+        push_of(lines, 0, stream, data)
+    }
+
+    fn push_of(lines: &mut Lines, container: u32, stream: Stream, data: &[u8]) -> Vec<String> {
         let mut stored = Vec::new();
-        lines.push(stream, data, "T", |line| {
+        lines.push(of(container, stream), data, "T", |line| {
             stored.push(String::from_utf8(line.to_vec()).expect("UTF-8"));
         });
         stored
@@ -140,6 +136,14 @@ mod tests {
         let mut rest = Vec::new();
         lines.finish("T", |line| rest.extend_from_slice(line));
         assert_eq!(rest, b"T op next\n");
+    }
+
+    #[test]
+    fn containers_keep_their_lines_apart() {
+        let mut lines = Lines::default();
+        assert!(push_of(&mut lines, 0, Stream::Out, b"one ").is_empty());
+        assert_eq!(push_of(&mut lines, 2, Stream::Out, b"other\n"), ["T o2 other\n"]);
+        assert_eq!(push_of(&mut lines, 0, Stream::Out, b"line\n"), ["T o one line\n"]);
     }
 
     #[test]
@@ -159,10 +163,10 @@ mod tests {
     fn after_a_loss_the_rest_of_the_broken_line_is_counted_as_lost() {
         let mut lines = Lines::default();
         push(&mut lines, Stream::Out, b"begun");
-        assert_eq!(lines.lost(Stream::Out), 5);
+        assert_eq!(lines.lost(of(0, Stream::Out)), 5);
         let mut stored = Vec::new();
-        let skipped =
-            lines.push(Stream::Out, b"rest\nwhole\n", "T", |line| stored.extend_from_slice(line));
+        let skipped = lines
+            .push(of(0, Stream::Out), b"rest\nwhole\n", "T", |line| stored.extend_from_slice(line));
         assert_eq!((skipped, stored.as_slice()), (5, &b"T o whole\n"[..]));
     }
 }

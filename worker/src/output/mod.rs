@@ -20,6 +20,7 @@ use tracing::warn;
 pub(crate) use lines::Stream;
 pub(crate) use recent::Recent;
 
+use lines::Source;
 use queue::Queue;
 
 /// How long an attempt's end waits for its last output. What is left then is still written, but may
@@ -36,6 +37,7 @@ pub(crate) struct Output {
 #[derive(Clone)]
 pub(crate) struct Writer {
     queue: Arc<Queue>,
+    container: u32,
 }
 
 impl Output {
@@ -47,8 +49,9 @@ impl Output {
         Self { queue, shipping }
     }
 
-    pub(crate) fn writer(&self, _container: u32) -> Writer {
-        Writer { queue: self.queue.clone() }
+    /// For the container of this number among the template's, init containers first.
+    pub(crate) fn writer(&self, container: u32) -> Writer {
+        Writer { queue: self.queue.clone(), container }
     }
 
     /// Writes what is left, and that there is no more to come; gives what goes on writing if that takes
@@ -90,17 +93,21 @@ pub(crate) async fn tidy(store: Store, key: AttemptKey, late: Option<JoinHandle<
 impl Writer {
     /// Takes what the container wrote just now.
     pub(crate) fn write(&self, stream: Stream, data: &[u8]) {
-        self.queue.push(stream, queue::At::Now(SystemTime::now()), data);
+        self.queue.push(self.source(stream), queue::At::Now(SystemTime::now()), data);
     }
 
     /// Takes what the container wrote at a moment that is known, in RFC 3339.
     pub(crate) fn write_at(&self, stream: Stream, stamp: &str, data: &[u8]) {
-        self.queue.push(stream, queue::At::Stamp(stamp.to_owned()), data);
+        self.queue.push(self.source(stream), queue::At::Stamp(stamp.to_owned()), data);
     }
 
-    /// The last lines that are stored, once all that was written before is.
+    /// The last lines of the container that are stored, once all that was written before is.
     pub(crate) async fn stored(&self) -> Recent {
-        self.queue.settled().await
+        self.queue.settled().await.of(self.container)
+    }
+
+    fn source(&self, stream: Stream) -> Source {
+        Source { container: self.container, stream }
     }
 }
 
@@ -111,7 +118,7 @@ pub(crate) mod tests {
     /// A writer whose output stays in memory, and what reads it.
     pub(crate) fn captured(stored: Recent) -> (Writer, impl Fn() -> String) {
         let queue = Arc::new(Queue::new(stored));
-        let writer = Writer { queue: queue.clone() };
+        let writer = Writer { queue: queue.clone(), container: 0 };
         (writer, move || {
             let mut text = Vec::new();
             while let Some(batch) = queue.try_take() {

@@ -8,7 +8,7 @@ use longshore_support::clock::log_stamp;
 use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
 
-use super::lines::Stream;
+use super::lines::Source;
 use super::recent::Recent;
 
 /// The most that waits, in bytes.
@@ -16,7 +16,7 @@ const CAPACITY: usize = 1024 * 1024;
 /// What is taken at once, and how long it may gather before that.
 const BATCH: usize = 64 * 1024;
 const GATHER: Duration = Duration::from_millis(100);
-/// Writes of one stream within this time count as one.
+/// Writes to one stream within this time count as one.
 const MOMENT: Duration = Duration::from_millis(1);
 /// What a write costs in memory beside its bytes.
 const OVERHEAD: usize = 64;
@@ -40,7 +40,7 @@ pub(super) enum At {
 
 #[derive(Debug)]
 pub(super) struct Frame {
-    pub(super) stream: Stream,
+    pub(super) source: Source,
     pub(super) at: At,
     pub(super) data: Vec<u8>,
 }
@@ -51,15 +51,15 @@ pub(super) struct Batch {
     pub(super) frames: Vec<Frame>,
     /// Bytes that were dropped before these.
     pub(super) dropped: u64,
-    /// The streams that they belonged to.
-    pub(super) lost: Vec<Stream>,
+    /// What they belonged to.
+    pub(super) lost: Vec<Source>,
 }
 
 struct State {
     frames: VecDeque<Frame>,
     size: usize,
     dropped: u64,
-    lost: Vec<Stream>,
+    lost: Vec<Source>,
     closed: bool,
     /// A batch was taken and is not stored yet.
     busy: bool,
@@ -89,9 +89,9 @@ impl Queue {
         Self { state: Mutex::new(state), changed: Notify::new(), taken: Notify::new() }
     }
 
-    pub(super) fn push(&self, stream: Stream, at: At, data: &[u8]) {
+    pub(super) fn push(&self, source: Source, at: At, data: &[u8]) {
         let mut state = self.state();
-        state.push(stream, at, data);
+        state.push(source, at, data);
         drop(state);
         self.changed.notify_one();
     }
@@ -193,13 +193,13 @@ impl Queue {
 }
 
 impl State {
-    fn push(&mut self, stream: Stream, at: At, data: &[u8]) {
+    fn push(&mut self, source: Source, at: At, data: &[u8]) {
         match self.frames.back_mut() {
-            Some(last) if last.goes_on_with(stream, &at) && last.data.len() < BATCH => {
+            Some(last) if last.goes_on_with(source, &at) && last.data.len() < BATCH => {
                 last.data.extend_from_slice(data);
             }
             _ => {
-                self.frames.push_back(Frame { stream, at, data: data.to_vec() });
+                self.frames.push_back(Frame { source, at, data: data.to_vec() });
                 self.size += OVERHEAD;
             }
         }
@@ -208,16 +208,16 @@ impl State {
             let Some(oldest) = self.frames.pop_front() else { break };
             self.size -= oldest.data.len() + OVERHEAD;
             self.dropped += oldest.data.len() as u64;
-            if !self.lost.contains(&oldest.stream) {
-                self.lost.push(oldest.stream);
+            if !self.lost.contains(&oldest.source) {
+                self.lost.push(oldest.source);
             }
         }
     }
 }
 
 impl Frame {
-    fn goes_on_with(&self, stream: Stream, at: &At) -> bool {
-        self.stream == stream
+    fn goes_on_with(&self, source: Source, at: &At) -> bool {
+        self.source == source
             && match (&self.at, at) {
                 (At::Now(before), At::Now(now)) => {
                     now.duration_since(*before).is_ok_and(|since| since < MOMENT)
@@ -230,6 +230,10 @@ impl Frame {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::output::Stream;
+
+    const OUT: Source = Source { container: 0, stream: Stream::Out };
+    const ERR: Source = Source { container: 0, stream: Stream::Err };
 
     fn at(second: u64) -> At {
         At::Now(SystemTime::UNIX_EPOCH + Duration::from_secs(second))
@@ -240,11 +244,11 @@ mod tests {
         let queue = Queue::new(Recent::default());
         let part = vec![b'x'; 100_000];
         for second in 0..15 {
-            queue.push(Stream::Out, at(second), &part);
+            queue.push(OUT, at(second), &part);
         }
         assert!(queue.state().size <= CAPACITY);
         let batch = queue.try_take().expect("a batch");
-        assert_eq!((batch.dropped, batch.lost.as_slice()), (500_000, &[Stream::Out][..]));
+        assert_eq!((batch.dropped, batch.lost.as_slice()), (500_000, &[OUT][..]));
         assert_eq!(batch.frames[0].at, at(5));
         let mut rest = 1;
         while queue.try_take().is_some() {
@@ -256,9 +260,9 @@ mod tests {
     #[tokio::test]
     async fn a_closed_queue_gives_what_is_left() {
         let queue = Queue::new(Recent::default());
-        queue.push(Stream::Out, at(1), b"a");
-        queue.push(Stream::Out, at(1), b"b");
-        queue.push(Stream::Err, at(1), b"c");
+        queue.push(OUT, at(1), b"a");
+        queue.push(OUT, at(1), b"b");
+        queue.push(ERR, at(1), b"c");
         queue.close();
         let batch = queue.take().await.expect("a batch");
         assert_eq!(batch.frames.len(), 2);

@@ -3,7 +3,9 @@
 
 use std::collections::VecDeque;
 
-use super::lines::Stream;
+use longshore_store::StoredLine;
+
+use super::lines::{Source, Stream};
 
 /// How much is remembered; more than a container writes in the second that is compared.
 const LINES: usize = 1000;
@@ -13,7 +15,7 @@ const BYTES: usize = 256 * 1024;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Recent {
     since: Option<String>,
-    lines: VecDeque<(Stream, Vec<u8>)>,
+    lines: VecDeque<(Source, Vec<u8>)>,
     bytes: usize,
 }
 
@@ -21,21 +23,13 @@ impl Recent {
     /// Remembers the stored lines of a chunk.
     pub(crate) fn remember(&mut self, chunk: &[u8]) {
         for line in chunk.split_inclusive(|byte| *byte == b'\n') {
-            let mut fields = line.splitn(3, |byte| *byte == b' ');
-            let (Some(stamp), Some(mark), Some(text)) =
-                (fields.next(), fields.next(), fields.next())
-            else {
-                continue;
-            };
-            let stream = match mark.first() {
-                Some(b'o') => Stream::Out,
-                Some(b'e') => Stream::Err,
-                _ => continue,
-            };
-            let text = text.strip_suffix(b"\n").unwrap_or(text);
-            self.since = std::str::from_utf8(stamp).ok().map(str::to_owned);
+            let Some(line) = StoredLine::parse(line) else { continue };
+            let stream = if line.error { Stream::Err } else { Stream::Out };
+            let source = Source { container: line.container, stream };
+            let text = line.text.strip_suffix(b"\n").unwrap_or(line.text);
+            self.since = Some(line.time.to_owned());
             self.bytes += text.len();
-            self.lines.push_back((stream, text.to_vec()));
+            self.lines.push_back((source, text.to_vec()));
             while self.lines.len() > LINES || self.bytes > BYTES {
                 let Some((_, text)) = self.lines.pop_front() else { break };
                 self.bytes -= text.len();
@@ -48,9 +42,16 @@ impl Recent {
         self.since.as_deref()
     }
 
+    /// Only what one container has written.
+    pub(crate) fn of(mut self, container: u32) -> Self {
+        self.lines.retain(|(source, _)| source.container == container);
+        self
+    }
+
     /// The texts of one stream's last lines.
     pub(crate) fn lines(&self, of: Stream) -> impl Iterator<Item = &[u8]> {
-        self.lines.iter().filter(move |(stream, _)| *stream == of).map(|(_, text)| text.as_slice())
+        let lines = self.lines.iter().filter(move |(source, _)| source.stream == of);
+        lines.map(|(_, text)| text.as_slice())
     }
 }
 
@@ -61,8 +62,11 @@ mod tests {
     #[test]
     fn stored_lines_are_remembered_by_stream() {
         let mut recent = Recent::default();
-        recent.remember(b"T1 o one\nT2 e bad line\nT3 op \n");
+        recent.remember(b"T1 o one\nT2 e bad line\nT2 o1 other\nT3 op \n");
         assert_eq!(recent.since(), Some("T3"));
+        let other = recent.clone().of(1);
+        assert_eq!(other.lines(Stream::Out).collect::<Vec<_>>(), [&b"other"[..]]);
+        let recent = recent.of(0);
         assert_eq!(recent.lines(Stream::Out).collect::<Vec<_>>(), [&b"one"[..], b""]);
         assert_eq!(recent.lines(Stream::Err).collect::<Vec<_>>(), [b"bad line"]);
     }

@@ -79,12 +79,12 @@ impl Shipping {
 /// The stored lines of a batch in chunks, and how many bytes were dropped before or within it.
 fn cut(lines: &mut Lines, batch: &Batch) -> (Vec<Vec<u8>>, u64) {
     let mut dropped = batch.dropped;
-    for stream in &batch.lost {
-        dropped += lines.lost(*stream);
+    for source in &batch.lost {
+        dropped += lines.lost(*source);
     }
     let mut chunks: Vec<Vec<u8>> = Vec::new();
     for frame in &batch.frames {
-        dropped += lines.push(frame.stream, &frame.data, &frame.at.stamp(), |line| {
+        dropped += lines.push(frame.source, &frame.data, &frame.at.stamp(), |line| {
             match chunks.last_mut() {
                 Some(chunk) if chunk.len() + line.len() <= CHUNK => chunk.extend_from_slice(line),
                 _ => chunks.push(line.to_vec()),

@@ -1,13 +1,14 @@
 //! Stored lines as clients read them.
-//!
-//! A stored line is `<RFC 3339 time> <o|e>[p] <text>\n`; `p` says that the next one continues it.
 
 use std::collections::VecDeque;
 
 use jiff::Timestamp;
+use longshore_store::StoredLine;
 
 /// Turns stored lines into the container's text.
 pub(crate) struct Lines {
+    /// Only those of one container, by its number.
+    container: Option<u32>,
     since: Option<Timestamp>,
     timestamps: bool,
     /// Whether the last line has not ended yet.
@@ -17,7 +18,13 @@ pub(crate) struct Lines {
 impl Lines {
     /// Lines written before `since` are left out; with `timestamps` each begins with its time.
     pub(crate) fn new(since: Option<Timestamp>, timestamps: bool) -> Self {
-        Self { since, timestamps, open: false }
+        Self { container: None, since, timestamps, open: false }
+    }
+
+    /// Of all lines only those of one container, by its number.
+    pub(crate) fn of(mut self, container: u32) -> Self {
+        self.container = Some(container);
+        self
     }
 
     /// Appends the text of a chunk of whole stored lines.
@@ -34,19 +41,22 @@ impl Lines {
     }
 
     fn line(&mut self, line: &[u8], text: &mut Vec<u8>) {
-        let mut parts = line.splitn(3, |byte| *byte == b' ');
-        let (Some(time), Some(flags), Some(content)) = (parts.next(), parts.next(), parts.next())
+        let Some(StoredLine { time, container, partial, text: content, .. }) =
+            StoredLine::parse(line)
         else {
             return;
         };
+        if self.container.is_some_and(|wanted| wanted != container) {
+            return;
+        }
         if self.since.is_some_and(|since| written(time).is_some_and(|written| written < since)) {
             return;
         }
         if self.timestamps && !self.open {
-            text.extend_from_slice(time);
+            text.extend_from_slice(time.as_bytes());
             text.push(b' ');
         }
-        self.open = flags.ends_with(b"p");
+        self.open = partial;
         let content = match self.open {
             true => content.strip_suffix(b"\n").unwrap_or(content),
             false => content,
@@ -55,8 +65,8 @@ impl Lines {
     }
 }
 
-fn written(time: &[u8]) -> Option<Timestamp> {
-    std::str::from_utf8(time).ok()?.parse().ok()
+fn written(time: &str) -> Option<Timestamp> {
+    time.parse().ok()
 }
 
 /// Keeps the last lines of a text.
@@ -110,6 +120,17 @@ mod tests {
     #[test]
     fn parts_of_a_line_are_joined() {
         assert_eq!(text(Lines::new(None, false)), "one\ntwo and more\n\n");
+    }
+
+    #[test]
+    fn a_container_has_its_own_lines() {
+        let stored = b"2026-01-02T03:04:05Z o main\n2026-01-02T03:04:05Z e2 other\n";
+        let read = |container| {
+            let mut text = Vec::new();
+            Lines::new(None, false).of(container).take(stored, &mut text);
+            String::from_utf8(text).expect("text")
+        };
+        assert_eq!((read(0), read(2), read(1)), ("main\n".into(), "other\n".into(), String::new()));
     }
 
     #[test]

@@ -41,14 +41,12 @@ fn fields_md_is_current() {
 
 fn page() -> String {
     let mut page = INTRODUCTION.to_owned();
-    let listed = super::tests::reached(|name, field| not_yet::reason(name, field).is_none());
-    for (name, fields) in types().filter(|(name, _)| listed.contains(name)) {
+    for (name, fields) in types() {
         let short = name.rsplit('.').next().unwrap_or(name);
         let note = if short == "ObjectMeta" { " (of the template)" } else { "" };
         let _ = write!(page, "\n## {short}{note}\n\n| field | | |\n| --- | --- | --- |\n");
         for (field, support) in fields {
-            let refused = not_yet::reason(name, field).map(Refused);
-            let (word, text) = match refused.as_ref().unwrap_or(support) {
+            let (word, text) = match support {
                 Yes => ("honoured", String::new()),
                 Within(text) => ("honoured", (*text).to_owned()),
                 Harmless(why) => ("no effect", (*why).to_owned()),

@@ -13,7 +13,6 @@ mod container;
 #[cfg(test)]
 mod document;
 mod job;
-mod not_yet;
 mod pod;
 #[cfg(test)]
 mod tests;
@@ -52,10 +51,6 @@ pub(crate) fn check(spec: &Value) -> (Vec<FieldError>, Vec<Warning>) {
     if let Some(schema) = Schema::of(Resource::Jobs).field("spec") {
         found.walk(schema, spec, "spec");
     }
-    let containers = spec.pointer("/template/spec/containers").and_then(Value::as_array);
-    if containers.is_some_and(|containers| containers.len() > 1) {
-        found.refuse("spec.template.spec.containers[1]", not_yet::ONE_CONTAINER);
-    }
     (found.errors, found.warnings)
 }
 
@@ -79,11 +74,7 @@ impl Found {
                     let support = table.iter().find(|(field, _)| field == name);
                     if let (Some((_, support)), Some(schema)) = (support, schema.field(name)) {
                         let path = format!("{path}.{name}");
-                        match not_yet::reason(table_name, name) {
-                            Some(_) if is_empty(value) => {}
-                            Some(why) => self.refuse(&path, why),
-                            None => self.judge(*support, schema, value, &path),
-                        }
+                        self.judge(*support, schema, value, &path);
                     }
                 }
             }

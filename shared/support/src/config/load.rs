@@ -106,6 +106,16 @@ impl Settings {
         if self.lease.margin >= self.lease.length / 2 {
             return range("lease.margin", "must be less than half of lease.length");
         }
+        let is_place = |place: &String| {
+            let share = place.strip_prefix("nfs://").and_then(|share| share.split_once('/'));
+            place.starts_with('/') || share.is_some_and(|(server, _)| !server.is_empty())
+        };
+        if !self.policy.claims.values().all(is_place) {
+            return range(
+                "policy.claims",
+                "must map each name to an absolute folder or to nfs://server/path",
+            );
+        }
         if self.backoff.base > self.backoff.cap {
             return range("backoff.base", "must not be more than backoff.cap");
         }
@@ -135,9 +145,12 @@ fn known_keys() -> BTreeSet<String> {
     keys
 }
 
+/// Tables whose keys are the user's own.
+const FREE: [&str; 1] = ["policy.claims"];
+
 fn collect_keys(value: &Value, path: &str, keys: &mut BTreeSet<String>) {
     match value {
-        Value::Object(map) => {
+        Value::Object(map) if !FREE.contains(&path) => {
             for (key, value) in map {
                 let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
                 collect_keys(value, &path, keys);
@@ -172,9 +185,14 @@ fn unknown_variables(names: impl Iterator<Item = String>) -> Vec<String> {
         .filter(|name| {
             name.to_ascii_uppercase()
                 .strip_prefix("LONGSHORE__")
-                .is_some_and(|key| !known.contains(&key.to_ascii_lowercase().replace("__", ".")))
+                .map(|key| key.to_ascii_lowercase().replace("__", "."))
+                .is_some_and(|key| !known.contains(&key) && !is_free(&key))
         })
         .collect()
+}
+
+fn is_free(key: &str) -> bool {
+    FREE.iter().any(|table| key.strip_prefix(table).is_some_and(|rest| rest.starts_with('.')))
 }
 
 /// `; did you mean worker.slots?` for a key that is close to a known one.

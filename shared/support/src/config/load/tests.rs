@@ -91,6 +91,21 @@ fn a_bad_value_names_its_key_and_where_it_came_from() {
 }
 
 #[test]
+fn claims_have_names_of_their_own() {
+    let file = "[policy]\ncapabilities = [\"NET_ADMIN\"]\n[policy.claims]\nmy-data = \"/srv/a\"\n";
+    let shared = [("LONGSHORE__POLICY__CLAIMS__SHARED", "nfs://nas/export")];
+    let settings = load(Some(file), &shared, &[]).expect("valid");
+    let claims = &settings.policy.claims;
+    assert_eq!((&*claims["my-data"], &*claims["shared"]), ("/srv/a", "nfs://nas/export"));
+    assert_eq!(settings.policy.capabilities, ["NET_ADMIN"]);
+    for place in ["data", "nfs://nas", "nfs:///export"] {
+        let file = format!("[policy.claims]\na = \"{place}\"\n");
+        let error = load(Some(&file), &[], &[]).expect_err(place);
+        assert!(error.starts_with("setting policy.claims: must map"), "{error}");
+    }
+}
+
+#[test]
 fn the_null_runtime_needs_two_words() {
     let error = load(None, &[], &[("worker.runtime", "null")]).expect_err("one word");
     assert!(error.contains("worker.allow_null"), "{error}");
