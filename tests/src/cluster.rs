@@ -208,6 +208,13 @@ impl Cluster {
     }
 }
 
+/// As many warnings of each member are shown after a failure.
+const LAST_LINES: usize = 10;
+
+fn says_trouble(line: &str) -> bool {
+    line.contains("WARN") || line.contains("ERROR")
+}
+
 impl Drop for Cluster {
     /// After a failure the logs stay, for whoever looks into it.
     fn drop(&mut self) {
@@ -224,6 +231,14 @@ impl Drop for Cluster {
                 .arg(&kept)
                 .status()
         });
+        for member in self.describe().into_iter().flat_map(|all| [all.coordinators, all.workers]) {
+            for Member { name, .. } in member {
+                let log = self.log(&name).unwrap_or_default();
+                let said: Vec<&str> = log.lines().filter(|line| says_trouble(line)).collect();
+                let last = &said[said.len().saturating_sub(LAST_LINES)..];
+                last.iter().for_each(|line| eprintln!("{name}: {line}"));
+            }
+        }
         match copied {
             Ok(_) => eprintln!("the cluster's logs are in {}", kept.display()),
             Err(error) => eprintln!("keeping the cluster's logs: {error}"),

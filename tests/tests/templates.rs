@@ -25,6 +25,7 @@ fn main() -> Result<ExitCode> {
     suite.test_on(&cluster, "containers_of_a_pod_share_a_network", containers::network);
     suite.test_on(&cluster, "a_sidecar_ends_with_the_others", containers::sidecar);
     suite.test_on(&cluster, "one_container_of_several_is_restarted_in_place", containers::restart);
+    suite.test_on(&cluster, "one_that_cannot_start_ends_the_others", containers::never_there);
     suite.test_on(&cluster, "a_policy_may_name_a_container", containers::policy);
     suite.test_on(&cluster, "a_suspended_pod_stops_all_its_containers", containers::suspend);
     suite.test_on(&cluster, "a_pod_beyond_a_limit_of_its_own_fails", fields::limits);

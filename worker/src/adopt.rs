@@ -92,7 +92,7 @@ async fn take_up(
         return Ok(None);
     };
     let live = until_answered(&context.store, || context.store.live_one(&key.job, key.index));
-    let live = live.await?;
+    let attempt = live.await?.map(|live| live.attempt).unwrap_or_default();
     let assignment = Assignment::new(Granted {
         key: key.clone(),
         token: held.token.clone(),
@@ -100,6 +100,8 @@ async fn take_up(
         namespace: job.namespace,
         job_name: job.name,
         worker: &context.name,
+        index_failures: attempt.index_failures,
+        index_ignored: attempt.index_ignored,
         object: &job.object,
     });
     let assignment = match assignment {
@@ -117,7 +119,6 @@ async fn take_up(
     };
     info!(attempt = %key, pod = assignment.pod_name, "taken up again");
     let output = last_output(&context.store, key).await?;
-    let attempt = live.map(|live| live.attempt).unwrap_or_default();
     let adopted = Adopted { output, claimed: attempt.claimed, started: attempt.started };
     let restarts = found.first().map_or(0, |found| found.restarts);
     Ok(Some(Attempt::new(context, assignment, restarts, sent, Some(adopted))))

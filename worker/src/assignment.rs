@@ -51,19 +51,27 @@ pub(crate) struct Granted<'a> {
     pub(crate) namespace: String,
     pub(crate) job_name: String,
     pub(crate) worker: &'a str,
+    /// Failures of its index before it that counted, and those that a policy ignored.
+    pub(crate) index_failures: u32,
+    pub(crate) index_ignored: u32,
     /// The Job as it is stored.
     pub(crate) object: &'a str,
 }
 
 impl Assignment {
     pub(crate) fn new(granted: Granted<'_>) -> Result<Self, AssignmentError> {
-        let Granted { key, token, lease, namespace, job_name, worker, object } = granted;
+        let Granted { key, token, lease, namespace, job_name, worker, object, .. } = granted;
         let mut job: Job = serde_json::from_str(object)?;
         job.metadata.namespace = Some(namespace.clone());
         job.metadata.name = Some(job_name.clone());
         job.metadata.uid = Some(key.job.uid.clone());
-        let attempt =
-            Attempt { number: key.attempt, worker: Some(worker.to_owned()), ..Attempt::default() };
+        let attempt = Attempt {
+            number: key.attempt,
+            worker: Some(worker.to_owned()),
+            index_failures: granted.index_failures,
+            index_ignored: granted.index_ignored,
+            ..Attempt::default()
+        };
         let view = AttemptView {
             attempt: &attempt,
             state: AttemptState::Claimed,
@@ -140,7 +148,7 @@ pub(crate) mod tests {
     pub(crate) fn assignment(token: &str, pod_spec: serde_json::Value) -> Assignment {
         let labels = serde_json::json!({ "app": "pi", "quote": "a-b" });
         let object = serde_json::json!({
-            "spec": { "completionMode": "Indexed", "template": {
+            "spec": { "completionMode": "Indexed", "backoffLimitPerIndex": 3, "template": {
                 "metadata": { "labels": labels }, "spec": pod_spec
             } }
         });
@@ -151,6 +159,8 @@ pub(crate) mod tests {
             namespace: "default".into(),
             job_name: "pi".into(),
             worker: "worker-1",
+            index_failures: 2,
+            index_ignored: 0,
             object: &object.to_string(),
         })
         .expect("a Job that can be run")
@@ -169,6 +179,8 @@ pub(crate) mod tests {
         assert_eq!(assignment.completion_index(), Some(4));
         assert_eq!(assignment.hostname, "pi-4");
         assert_eq!(assignment.grace_seconds(), 30);
+        let annotations = assignment.metadata.annotations.clone().unwrap_or_default();
+        assert_eq!(annotations["batch.kubernetes.io/job-index-failure-count"], "2");
         assert_eq!(assignment.spec.node_name.as_deref(), Some("worker-1"));
         let name = assignment.container_name(&assignment.spec.containers[0]);
         assert_eq!(name, format!("{}_main", assignment.pod_name));

@@ -4,18 +4,22 @@
 //! STATE/launcher               the launcher, written anew at each start of the worker
 //! STATE/attempts/ID/NAME/      one folder per container, see [`crate::own_folder`]
 //! STATE/volumes/ID/NAME        one folder per volume; kept over restarts in place
-//! MEMORY/WORKER/ID/NAME        the same for volumes in memory, and the variables of a container that
+//! MEMORY/STATE/ID/NAME         the same for volumes in memory, and the variables of a container that
 //!                              hold Secrets
 //! ```
 //!
-//! ID is `SHARD-TOKEN`.
+//! ID is `SHARD-TOKEN`. In memory STATE is a name made of the state folder's path, as workers of one host
+//! may share the place.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, Permissions};
 use std::io::{self, Write};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+
+use uuid::Uuid;
 
 use crate::own_folder::OwnFolder;
 
@@ -42,8 +46,10 @@ pub(crate) struct Folder {
 impl Folders {
     /// Prepares the state folder, which must exist, and puts this worker's launcher there. The folder in
     /// memory is made when it is needed.
-    pub(crate) fn prepare(state: &Path, memory: PathBuf) -> io::Result<Self> {
+    pub(crate) fn prepare(state: &Path, memory: &Path) -> io::Result<Self> {
         let state = state.canonicalize()?;
+        let name = Uuid::new_v5(&Uuid::NAMESPACE_OID, state.as_os_str().as_bytes());
+        let memory = memory.join(name.simple().to_string());
         // Containers that run as another user must reach their mounts.
         for folder in [state.clone(), state.join("attempts"), state.join("volumes")] {
             fs::create_dir_all(&folder)?;
@@ -146,11 +152,13 @@ impl Folder {
     fn in_memory(&self) -> io::Result<&Path> {
         let parent = self.memory.parent().unwrap_or(Path::new("/"));
         fs::create_dir_all(&self.memory)?;
-        // The place may be open to all users of the host.
-        let owner = fs::symlink_metadata(parent)?.uid();
-        if owner != rustix::process::geteuid().as_raw() {
-            let text = format!("{} belongs to another user", parent.display());
-            return Err(io::Error::new(io::ErrorKind::PermissionDenied, text));
+        // The place may be open to all users of the host, and what is above it can be moved by its owner.
+        for folder in parent.ancestors().take(2) {
+            let owner = fs::symlink_metadata(folder)?.uid();
+            if owner != 0 && owner != rustix::process::geteuid().as_raw() {
+                let text = format!("{} belongs to another user", folder.display());
+                return Err(io::Error::new(io::ErrorKind::PermissionDenied, text));
+            }
         }
         fs::set_permissions(parent, Permissions::from_mode(0o700))?;
         if rustix::fs::statfs(&self.memory)?.f_type != TMPFS {
@@ -198,8 +206,7 @@ pub(crate) mod tests {
     /// The folders of a worker of its own.
     pub(crate) fn folders() -> (tempfile::TempDir, Folders) {
         let state = tempfile::tempdir().expect("a folder");
-        let memory = Path::new("/dev/shm").join(uuid::Uuid::new_v4().to_string());
-        let folders = Folders::prepare(state.path(), memory).expect("prepared");
+        let folders = Folders::prepare(state.path(), Path::new("/dev/shm")).expect("prepared");
         (state, folders)
     }
 
@@ -225,7 +232,7 @@ pub(crate) mod tests {
     #[test]
     fn what_is_for_memory_does_not_go_to_a_disk() {
         let state = tempfile::tempdir_in(env!("CARGO_MANIFEST_DIR")).expect("a folder");
-        let folders = Folders::prepare(state.path(), state.path().join("m")).expect("prepared");
+        let folders = Folders::prepare(state.path(), &state.path().join("m")).expect("prepared");
         let error = folders.attempt("7").volume("data", true).expect_err("a disk");
         assert!(error.to_string().contains("worker.memory_dir"), "{error}");
     }

@@ -129,7 +129,7 @@ async fn give_back(slot: &mut Slot, delivery: &Delivery) {
 }
 
 async fn begin(context: &Context, key: AttemptKey, grant: Grant, sent: u64) {
-    let Grant { token, lease_ms, namespace, name, object, restarts } = grant;
+    let Grant { token, lease_ms, namespace, name, object, restarts, .. } = grant;
     let lease = Duration::from_millis(lease_ms);
     let granted = Granted {
         key: key.clone(),
@@ -138,6 +138,8 @@ async fn begin(context: &Context, key: AttemptKey, grant: Grant, sent: u64) {
         namespace,
         job_name: name,
         worker: &context.name,
+        index_failures: grant.index_failures,
+        index_ignored: grant.index_ignored,
         object: &object,
     };
     match Assignment::new(granted) {

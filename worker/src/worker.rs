@@ -52,12 +52,11 @@ pub(crate) async fn run(
     settings: Settings,
     shutdown: CancellationToken,
 ) -> Result<(), WorkerError> {
-    let (folder, name) = (&settings.worker.state_dir, settings.worker.name_or_host());
+    let folder = &settings.worker.state_dir;
     let unusable = |source| WorkerError::Folder { folder: folder.clone(), source };
     fs::create_dir_all(folder).map_err(unusable)?;
     let _lock = lock(folder)?;
-    let folders =
-        Folders::prepare(folder, settings.worker.memory_dir.join(&name)).map_err(unusable)?;
+    let folders = Folders::prepare(folder, &settings.worker.memory_dir).map_err(unusable)?;
 
     // A worker that waits for its servers ends at once.
     let key = settings.secrets.key().map_err(WorkerError::SecretsFile)?;

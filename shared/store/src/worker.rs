@@ -19,6 +19,9 @@ pub struct Grant {
     pub object: String,
     /// In-place restarts so far, of an attempt before that was disrupted.
     pub restarts: u32,
+    /// Failures of its index before it that counted, and those that a policy ignored.
+    pub index_failures: u32,
+    pub index_ignored: u32,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -140,18 +143,20 @@ impl Store {
             [what] if what == "fenced" => Ok(Claimed::Fenced),
             [what] if what == "paused" => Ok(Claimed::Paused),
             [what, why] if what == "refused" => Ok(Claimed::Refused(why.clone())),
-            [what, token, lease, namespace, name, restarts, object] if what == "granted" => {
-                match (lease.parse(), restarts.parse()) {
-                    (Ok(lease_ms), Ok(restarts)) => Ok(Claimed::Granted(Grant {
-                        token: token.clone(),
-                        lease_ms,
-                        namespace: namespace.clone(),
-                        name: name.clone(),
-                        object: object.clone(),
-                        restarts,
-                    })),
-                    _ => Err(self.odd(doing, &reply)),
-                }
+            [what, token, lease, namespace, name, restarts, failed, ignored, object]
+                if what == "granted" =>
+            {
+                let number = |text: &str| text.parse().map_err(|_| self.odd(doing, &reply));
+                Ok(Claimed::Granted(Grant {
+                    token: token.clone(),
+                    lease_ms: lease.parse().map_err(|_| self.odd(doing, &reply))?,
+                    namespace: namespace.clone(),
+                    name: name.clone(),
+                    object: object.clone(),
+                    restarts: number(restarts)?,
+                    index_failures: number(failed)?,
+                    index_ignored: number(ignored)?,
+                }))
             }
             _ => Err(self.odd(doing, &reply)),
         }

@@ -15,7 +15,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use futures::channel::mpsc::{UnboundedSender, unbounded};
-use futures::future::{BoxFuture, join, join_all};
+use futures::future::{BoxFuture, join};
+use futures::stream::FuturesUnordered;
 use futures::{FutureExt, StreamExt};
 use k8s_openapi::api::core::v1::{Container, SecurityContext};
 use longshore_job::{Millis, Outcome};
@@ -140,10 +141,10 @@ impl<'a> Pod<'a> {
         adopted: bool,
     ) -> Ended {
         if self.assignment.spec.host_network == Some(true) {
-            return self.containers(Network::Host, control, adopted).await;
+            return self.containers(Network::Host, stop, control, adopted).await;
         }
         if !self.records.are_several() || !self.context.runtime.has_networks() {
-            return self.containers(Network::Own, control, adopted).await;
+            return self.containers(Network::Own, stop, control, adopted).await;
         }
         let holder = self.network_holder();
         let (release, holder_control) = self.control.part(Order::Gone);
@@ -166,7 +167,7 @@ impl<'a> Pod<'a> {
             return stopped_by(order, None);
         }
         let network = Network::Of(self.assignment.container_name(&holder));
-        let mut running = std::pin::pin!(self.containers(network, control, false));
+        let mut running = std::pin::pin!(self.containers(network, stop, control, false));
         tokio::select! {
             biased;
             ended = &mut running => {
@@ -225,10 +226,16 @@ impl<'a> Pod<'a> {
         }
     }
 
-    async fn containers(&self, network: Network, control: &Control, adopted: bool) -> Ended {
+    async fn containers(
+        &self,
+        network: Network,
+        stop: &watch::Sender<Order>,
+        control: &Control,
+        adopted: bool,
+    ) -> Ended {
         let (launch, sidecars) = unbounded();
         let sidecars = sidecars.for_each_concurrent(None, |sidecar: BoxFuture<'_, ()>| sidecar);
-        let ordered = self.in_order(network, control, adopted, launch).boxed();
+        let ordered = self.in_order(network, stop, control, adopted, launch).boxed();
         let (ended, ()) = join(ordered, sidecars.boxed()).await;
         ended
     }
@@ -237,6 +244,7 @@ impl<'a> Pod<'a> {
     async fn in_order<'s>(
         &'s self,
         network: Network,
+        stop: &'s watch::Sender<Order>,
         control: &'s Control,
         adopted: bool,
         launch: UnboundedSender<BoxFuture<'s, ()>>,
@@ -269,15 +277,7 @@ impl<'a> Pod<'a> {
         }
         let ended = match failed {
             Some(ended) => ended,
-            None => {
-                let mains = self.assignment.spec.containers.iter().enumerate();
-                let mains = mains.map(|(n, container)| {
-                    let (n, control) = (init.len() + n, control.clone());
-                    self.repeatedly(n, container, Role::Main, network.clone(), control, adopted)
-                        .boxed()
-                });
-                verdict::of_all(join_all(mains.collect::<Vec<_>>()).await)
-            }
+            None => self.side_by_side(init.len(), network, stop, control, adopted).await,
         };
         let order = match ended {
             Ended::Gone => Order::Gone,
@@ -285,6 +285,33 @@ impl<'a> Pod<'a> {
         };
         give(&stop_sidecars, order);
         ended
+    }
+
+    /// Runs the containers that are no init containers; they are numbered from `first` on.
+    async fn side_by_side(
+        &self,
+        first: usize,
+        network: Network,
+        stop: &watch::Sender<Order>,
+        control: &Control,
+        adopted: bool,
+    ) -> Ended {
+        let mut running: FuturesUnordered<BoxFuture<'_, Ended>> = FuturesUnordered::new();
+        for (n, container) in self.assignment.spec.containers.iter().enumerate() {
+            let (network, control) = (network.clone(), control.clone());
+            let main = self.repeatedly(first + n, container, Role::Main, network, control, adopted);
+            running.push(main.boxed());
+        }
+        let mut ends = Vec::new();
+        let mut decided = None;
+        while let Some(ended) = running.next().await {
+            if decided.is_none() && verdict::is_everyones(&ended) {
+                give(stop, Order::Stop { grace: self.assignment.grace_seconds() });
+                decided = Some(ended.clone());
+            }
+            ends.push(ended);
+        }
+        verdict::of_all(ends, decided)
     }
 
     /// Waits until a sidecar runs, or gives the attempt's end if that comes first.

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use longshore_store::NodeRecord;
+use longshore_job::{Container, Outcome, Waiting};
+use longshore_store::{NodeRecord, Progress};
 use serde_json::json;
 
-use crate::common::{BOUND, Fixture, JOBS, Owner, PODS, at, names, text};
+use crate::common::{BOUND, Fixture, JOBS, Owner, PODS, at, job, names, text};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn attempts_are_shown_as_pods() {
@@ -82,6 +83,48 @@ async fn a_list_of_any_length_is_sent_whole() {
     assert_eq!(at(&table, "rows").as_array().unwrap().len(), 520);
     let page = fixture.get(&format!("{PODS}?limit=5000")).await.expect(200);
     assert_eq!(names(&page).len(), 500);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_container_has_its_own_log() {
+    let fixture = Fixture::start().await;
+    let mut several = job("a");
+    let container = |name: &str| json!({"name": name, "image": "busybox:1"});
+    several["spec"]["template"]["spec"]["initContainers"] = json!([container("first")]);
+    several["spec"]["template"]["spec"]["containers"] = json!([container("b"), container("c")]);
+    fixture.post(JOBS, &several).await.expect(201);
+    let owner = Owner::of(&fixture, "a").await;
+    let (key, grant) = owner.run(0, 1).await;
+    let record = |name: &str, running: bool, outcome: Option<Outcome>| Container {
+        name: name.to_owned(),
+        started: (running || outcome.is_some()).then_some(1),
+        running,
+        waiting: (!running && outcome.is_none())
+            .then(|| Waiting { reason: "PodInitializing".into(), message: String::new() }),
+        outcome,
+        ..Container::default()
+    };
+    let done = Outcome::Exited { code: 0, reason: String::new(), message: String::new() };
+    let containers =
+        vec![record("first", false, Some(done)), record("b", true, None), record("c", false, None)];
+    let progress = Progress::Containers { started: None, containers };
+    fixture.store.start(&key, &grant.token, &progress).await.unwrap();
+    let chunk =
+        "2026-01-02T03:04:05Z o one\n2026-01-02T03:04:06Z o1p tw\n2026-01-02T03:04:06Z e1 o\n";
+    fixture.store.append_output(&key, chunk.as_bytes(), 0, 1 << 20).await.unwrap();
+
+    let pods = names(&fixture.get(PODS).await.expect(200));
+    let log = format!("{PODS}/{}/log", pods[0]);
+    let read = async |query: &str| fixture.get(&format!("{log}{query}")).await;
+    assert_eq!(read("?container=first").await.text(), "one\n");
+    assert_eq!(read("?container=b").await.text(), "two\n");
+    // An init container that has ended has all of its log, while its Pod goes on.
+    assert_eq!(read("?container=first&follow=true").await.text(), "one\n");
+    let waits = read("?container=c").await.expect(400);
+    assert!(text(&waits, "message").ends_with("is waiting to start: PodInitializing"), "{waits}");
+    let which = read("").await.expect(400);
+    let choice = "choose one of: [b c] or one of the init containers: [first]";
+    assert!(text(&which, "message").ends_with(choice), "{which}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

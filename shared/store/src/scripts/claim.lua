@@ -1,7 +1,8 @@
 -- Grants an attempt to a worker's session.
 --
 -- ARGV: uid, index, attempt, claim id, worker, session
--- Replies: {granted, token, lease in ms, namespace, name, restarts so far, object}
+-- Replies: {granted, token, lease in ms, namespace, name, restarts so far, failures of the index that counted
+--         before, ones that a policy ignored, object}
 --        | {refused, why} | {paused}: this run of Redis isn't accepted by the owner yet
 --        | {fenced}: another session has the worker's name
 -- Idempotent by the claim id, for as long as that claim holds the attempt.
@@ -12,7 +13,8 @@ if redis.call('HGET', WORKERS, worker) ~= session then return { 'fenced' } end
 local job = redis.call('HMGET', job_key(uid), 'object', 'ns', 'name', 'lease', 'active')
 if not job[1] then return { 'refused', 'the Job is gone' } end
 local function granted(live)
-  return { 'granted', live.t, job[4], job[2], job[3], int(live.r or 0), job[1] }
+  local failures = { int(live.fc or 0), int(live.ic or 0) }
+  return { 'granted', live.t, job[4], job[2], job[3], int(live.r or 0), failures[1], failures[2], job[1] }
 end
 
 local live = get_live(uid, index)

@@ -1,6 +1,6 @@
 //! What a worker does with its attempts.
 
-use longshore_job::{Live, Phase, Waiting};
+use longshore_job::{Container, Live, Phase, Waiting};
 use longshore_store::{Claimed, Progress, Update, Written};
 
 use crate::common::{LEASE_MS, OBJECT, World, exited, lost, offered};
@@ -107,6 +107,39 @@ async fn progress_is_stored_and_told_once() {
     assert_eq!(world.told().await, ["job", "claim", "start", "fail", "start"]);
     assert_eq!(store.start(&key, "1", &started).await.unwrap(), Written::Refused);
     assert_eq!(store.fail(&key, "1", 2, &exited(3), &[]).await.unwrap(), Written::Refused);
+}
+
+#[tokio::test]
+async fn several_containers_are_told_of_until_the_end() {
+    let mut world = World::new().await;
+    let (key, grant) = world.running(0, 1).await;
+    let store = world.store.clone();
+    let record = |name: &str, started| Container {
+        name: name.to_owned(),
+        started,
+        running: started.is_some(),
+        ..Container::default()
+    };
+    let progress = |started, containers: &[Container]| Progress::Containers {
+        started,
+        containers: containers.to_vec(),
+    };
+    let init = [record("a", Some(5)), record("b", None)];
+    store.start(&key, &grant.token, &progress(None, &init)).await.unwrap();
+    let attempt = world.live(0).await.unwrap().attempt;
+    assert_eq!((attempt.started, attempt.containers.as_slice()), (None, &init[..]));
+    let both = [record("a", Some(5)), record("b", Some(6))];
+    for _ in 0..2 {
+        store.start(&key, &grant.token, &progress(Some(6), &both)).await.unwrap();
+    }
+    let failed = [record("a", None), record("b", Some(6))];
+    store.fail(&key, &grant.token, 1, &exited(3), &failed).await.unwrap();
+    let attempt = world.live(0).await.unwrap().attempt;
+    assert_eq!((attempt.started, attempt.containers.as_slice()), (Some(6), &failed[..]));
+    assert_eq!((attempt.restarts, attempt.waiting), (1, None));
+    store.finish(&key, &grant.token, &exited(0), Some(6), None, &both).await.unwrap();
+    assert_eq!(store.history_one(&key).await.unwrap().unwrap().containers, both);
+    assert_eq!(world.told().await, ["job", "claim", "start", "fail", "end"]);
 }
 
 #[tokio::test]
