@@ -1,5 +1,7 @@
 //! Containers on a Docker Engine: API 1.41 (20.10) and newer.
 
+#[cfg(test)]
+mod bench;
 mod claims;
 mod config;
 mod engine;

@@ -8,7 +8,7 @@ use longshore_job::Outcome;
 use serde_json::{Value, json};
 
 use super::Claims;
-use super::tests::{Bench, LONG_LEASE, exited, shell, start_error};
+use super::bench::{Bench, LONG_LEASE, exited, shell, start_error};
 use crate::runtime::Ended;
 use crate::sources::Data;
 
