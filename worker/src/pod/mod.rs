@@ -62,14 +62,6 @@ pub(crate) struct PodEnd {
     pub(crate) containers: Vec<longshore_job::Container>,
 }
 
-/// What a container is to its Pod.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Role {
-    Init,
-    Sidecar,
-    Main,
-}
-
 impl<'a> Pod<'a> {
     /// `restarts` were made before, in attempts that were disrupted included; `started` is set if the
     /// start of its only container has been told.
@@ -158,7 +150,7 @@ impl<'a> Pod<'a> {
             let network = network.clone();
             if container.restart_policy.as_deref() == Some("Always") {
                 let orders = sidecar_control.clone();
-                let sidecar = self.repeatedly(n, container, Role::Sidecar, network, orders, false);
+                let sidecar = self.repeatedly(n, container, true, network, orders, false);
                 let (end, ended) = oneshot::channel();
                 // Nobody listens any more once it has been up.
                 let sidecar = sidecar.map(|ended| drop(end.send(ended)));
@@ -171,7 +163,7 @@ impl<'a> Pod<'a> {
                 continue;
             }
             let control = control.clone();
-            let ended = self.repeatedly(n, container, Role::Init, network, control, false).await;
+            let ended = self.repeatedly(n, container, false, network, control, false).await;
             if !verdict::is_success(&ended) {
                 failed = Some(ended);
                 break;
@@ -201,7 +193,7 @@ impl<'a> Pod<'a> {
         let mut running: FuturesUnordered<BoxFuture<'_, Ended>> = FuturesUnordered::new();
         for (n, container) in self.assignment.spec.containers.iter().enumerate() {
             let (network, control) = (network.clone(), control.clone());
-            let main = self.repeatedly(first + n, container, Role::Main, network, control, adopted);
+            let main = self.repeatedly(first + n, container, false, network, control, adopted);
             running.push(main.boxed());
         }
         let mut ends = Vec::new();
@@ -231,12 +223,12 @@ impl<'a> Pod<'a> {
         }
     }
 
-    /// Runs a container until it has ended for good.
+    /// Runs a container until it has ended for good. A sidecar runs again however it ended.
     async fn repeatedly(
         &self,
         n: usize,
         container: &Container,
-        role: Role,
+        is_sidecar: bool,
         network: Network,
         control: Control,
         mut adopted: bool,
@@ -255,8 +247,8 @@ impl<'a> Pod<'a> {
                 never = self.records.follow(n, stage) => match never {},
             };
             self.records.ended(n, &ended);
-            let again = match (&ended, role) {
-                (Ended::Outcome(Outcome::Exited { .. }), Role::Sidecar) => {
+            let again = match (&ended, is_sidecar) {
+                (Ended::Outcome(Outcome::Exited { .. }), true) => {
                     self.records.backs_off(n);
                     let mut orders = control;
                     let waited = tokio::select! {

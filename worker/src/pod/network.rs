@@ -37,7 +37,7 @@ impl Pod<'_> {
             .runtime
             .run(Run { progress, ..self.run_of(&holder, 0, Network::Own, holder_control, false) });
         let mut held = std::pin::pin!(run);
-        let mut orders = self.control.clone();
+        let mut orders = control.clone();
         let first = tokio::select! {
             ended = &mut held => return ended,
             () = self.follow_start(&mut stage) => None,

@@ -32,7 +32,7 @@ pub(super) const TABLE: Table = &[
             ("startupProbe", Refused(NO_PROBES)),
             ("stdin", Refused(NO_TERMINAL)),
             ("stdinOnce", Refused(NO_TERMINAL)),
-            ("terminationMessagePath", Yes),
+            ("terminationMessagePath", Within("the first 4096 bytes")),
             ("terminationMessagePolicy", Yes),
             ("tty", Refused(NO_TERMINAL)),
             ("volumeDevices", Refused("a volume is a folder or a file")),

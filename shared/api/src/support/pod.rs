@@ -29,7 +29,7 @@ pub(super) const TABLE: Table = &[
             ("ephemeralContainers", Refused("a template has none")),
             ("hostAliases", Refused(RESOLVES)),
             ("hostIPC", Refused(NAMESPACES)),
-            ("hostNetwork", Yes),
+            ("hostNetwork", Within("where the setting policy.host_network allows it")),
             ("hostPID", Refused(NAMESPACES)),
             ("hostUsers", Only(&["true"], NO_USERS)),
             ("hostname", Yes),
@@ -90,7 +90,7 @@ pub(super) const TABLE: Table = &[
             ("allowPrivilegeEscalation", Yes),
             ("appArmorProfile", Yes),
             ("capabilities", Yes),
-            ("privileged", Yes),
+            ("privileged", Within("where the setting policy.privileged allows it")),
             ("procMount", Only(&["Default"], "/proc is masked as Docker masks it")),
             ("readOnlyRootFilesystem", Yes),
             ("runAsGroup", Yes),
@@ -101,7 +101,18 @@ pub(super) const TABLE: Table = &[
             ("windowsOptions", Refused(NO_WINDOWS)),
         ],
     ),
-    ("io.k8s.api.core.v1.Capabilities", &[("add", Yes), ("drop", Yes)]),
+    (
+        "io.k8s.api.core.v1.Capabilities",
+        &[
+            (
+                "add",
+                Within(
+                    "those of Docker's default set, and those of the setting policy.capabilities",
+                ),
+            ),
+            ("drop", Yes),
+        ],
+    ),
     (
         "io.k8s.api.core.v1.SeccompProfile",
         &[

@@ -1,6 +1,6 @@
 //! Volumes and what they are filled with.
 
-use super::Support::{Only, Refused, Yes};
+use super::Support::{Only, Refused, Within, Yes};
 use super::Table;
 
 const VOLUMES: &str = "volumes are emptyDir, hostPath, persistentVolumeClaim, configMap, secret, downwardAPI and projected";
@@ -26,12 +26,12 @@ pub(super) const TABLE: Table = &[
             ("gcePersistentDisk", Refused(VOLUMES)),
             ("gitRepo", Refused(VOLUMES)),
             ("glusterfs", Refused(VOLUMES)),
-            ("hostPath", Yes),
+            ("hostPath", Within("below a folder of the setting worker.host_paths")),
             ("image", Refused(VOLUMES)),
             ("iscsi", Refused(VOLUMES)),
             ("name", Yes),
             ("nfs", Refused(VOLUMES)),
-            ("persistentVolumeClaim", Yes),
+            ("persistentVolumeClaim", Within("by names that the setting policy.claims maps")),
             ("photonPersistentDisk", Refused(VOLUMES)),
             ("portworxVolume", Refused(VOLUMES)),
             ("projected", Yes),
@@ -47,7 +47,7 @@ pub(super) const TABLE: Table = &[
         "io.k8s.api.core.v1.EmptyDirVolumeSource",
         &[
             ("medium", Only(&["Memory"], "an emptyDir is on the worker's disk or in its memory")),
-            ("sizeLimit", Yes),
+            ("sizeLimit", Within("looked at every two seconds")),
         ],
     ),
     ("io.k8s.api.core.v1.HostPathVolumeSource", &[("path", Yes), ("type", Yes)]),
