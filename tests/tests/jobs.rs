@@ -51,6 +51,7 @@ fn main() -> Result<ExitCode> {
     suite.test_on(&fleet, "a_ttl_removes_the_finished_job", rules::ttl);
     suite.test_on(&fleet, "a_job_created_suspended_waits", rules::created_suspended);
     suite.test_on(&fleet, "parallelism_can_be_changed", rules::parallelism_changes);
+    suite.test_on(&fleet, "the_readmes_rule_allows_one_try", rules::at_most_one_try);
     suite.test_on(&fleet, "an_image_that_does_not_exist", outcomes::no_image);
     suite.test_on(&fleet, "a_command_that_does_not_exist", outcomes::no_command);
     suite.test_on(&fleet, "a_container_out_of_memory", outcomes::out_of_memory);

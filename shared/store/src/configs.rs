@@ -5,7 +5,7 @@ use std::fmt;
 
 use futures::future;
 
-use crate::seal::SealError;
+use crate::seal::{Seal, SealError};
 use crate::{ResourceVersion, Shard, Store, StoreError, keys, scripts};
 
 /// Objects read in one round trip.
@@ -214,14 +214,7 @@ impl Store {
         name: &str,
         object: &str,
     ) -> Result<String, StoreError> {
-        match kind {
-            ConfigKind::ConfigMap => Ok(object.to_owned()),
-            ConfigKind::Secret => {
-                let place = place(namespace, name);
-                let opened = self.seal().and_then(|seal| seal.open(&place, object));
-                opened.map_err(|source| StoreError::Seal { secret: place, source })
-            }
-        }
+        self.through_seal(kind, namespace, name, object, Seal::open)
     }
 
     fn sealed(
@@ -231,18 +224,25 @@ impl Store {
         name: &str,
         object: &str,
     ) -> Result<String, StoreError> {
-        match kind {
-            ConfigKind::ConfigMap => Ok(object.to_owned()),
-            ConfigKind::Secret => {
-                let place = place(namespace, name);
-                let sealed = self.seal().and_then(|seal| seal.seal(&place, object));
-                sealed.map_err(|source| StoreError::Seal { secret: place, source })
-            }
-        }
+        self.through_seal(kind, namespace, name, object, Seal::seal)
     }
 
-    fn seal(&self) -> Result<&crate::Seal, SealError> {
-        self.settings().seal.as_deref().ok_or(SealError::NoKey)
+    /// Seals or opens a Secret, bound to its name; a ConfigMap stays as it is.
+    fn through_seal(
+        &self,
+        kind: ConfigKind,
+        namespace: &str,
+        name: &str,
+        object: &str,
+        work: impl FnOnce(&Seal, &str, &str) -> Result<String, SealError>,
+    ) -> Result<String, StoreError> {
+        if kind == ConfigKind::ConfigMap {
+            return Ok(object.to_owned());
+        }
+        let place = format!("{namespace}/{name}");
+        let seal = self.settings().seal.as_deref().ok_or(SealError::NoKey);
+        seal.and_then(|seal| work(seal, &place, object))
+            .map_err(|source| StoreError::Seal { secret: place, source })
     }
 
     fn stored_config(
@@ -286,8 +286,3 @@ impl Store {
 }
 
 const FIELDS: [&str; 8] = ["kind", "ns", "name", "object", "rev", "rv", "seq", "fseq"];
-
-/// What a sealed Secret is bound to.
-fn place(namespace: &str, name: &str) -> String {
-    format!("{namespace}/{name}")
-}

@@ -115,21 +115,27 @@ pub(crate) fn mistakes() -> Vec<Mistake> {
         ),
         with(
             "not-supported",
-            &pod("initContainers"),
-            json!([{"name": "first", "image": "busybox:1.36"}]),
-            &["spec.template.spec.initContainers", "support"],
+            &pod("nodeSelector"),
+            json!({"disk": "fast"}),
+            &["spec.template.spec.nodeSelector", "support"],
         ),
         with(
             "not-supported-volume",
             &pod("volumes"),
-            json!([{"name": "claim", "persistentVolumeClaim": {"claimName": "disk"}}]),
-            &["spec.template.spec.volumes[0].persistentVolumeClaim", "support"],
+            json!([{"name": "share", "nfs": {"server": "s", "path": "/"}}]),
+            &["spec.template.spec.volumes[0].nfs", "support"],
         ),
         with(
-            "not-supported-env",
-            &container("envFrom"),
-            json!([{"secretRef": {"name": "s"}}]),
-            &["containers[0].envFrom", "support"],
+            "not-supported-probe",
+            &container("livenessProbe"),
+            json!({"exec": {"command": ["true"]}}),
+            &["containers[0].livenessProbe", "support"],
+        ),
+        with(
+            "not-allowed",
+            &pod("volumes"),
+            json!([{"name": "claim", "persistentVolumeClaim": {"claimName": "disk"}}]),
+            &["spec.template.spec.volumes[0].persistentVolumeClaim.claimName", "policy.claims"],
         ),
     ]
 }

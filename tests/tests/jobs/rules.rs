@@ -1,8 +1,8 @@
 //! The rules of `batch/v1`, end to end.
 
 use anyhow::{Context, Result, ensure};
-use longshore_tests::{Cluster, Job, Witness, condition, secs};
-use serde_json::json;
+use longshore_tests::{Cluster, Job, Witness, condition, repository, secs};
+use serde_json::{Value, json};
 
 /// Fails twice, then succeeds; what it has learnt is in an `emptyDir`, which a restart keeps.
 const THIRD_TIME: &str = "n=$(cat /kept/n 2>/dev/null || echo 0)
@@ -131,5 +131,28 @@ pub(crate) async fn parallelism_changes(cluster: &Cluster) -> Result<()> {
     cluster.api().finished("paused", "Complete", secs(60)).await?;
     witness.ended(uid, secs(10)).await?;
     ensure!(witness.most_at_once(uid) > 1, "{:?}", witness.runs(uid));
+    Ok(())
+}
+
+/// The README's way to at most one try, read from there: an eviction, as any disruption, fails the Job.
+pub(crate) async fn at_most_one_try(cluster: &Cluster) -> Result<()> {
+    let readme = std::fs::read_to_string(repository().join("README.md"))?;
+    let block = readme.split("```yaml\n").find(|block| block.starts_with("podFailurePolicy:"));
+    let block = block.and_then(|block| block.split("```").next()).context("the README's rule")?;
+    let policy: Value = serde_yaml_ng::from_str(block)?;
+    let job = Job::new("one-try", "exec sleep 1000")
+        .retries(6)
+        .spec("podFailurePolicy", policy["podFailurePolicy"].clone())
+        .pod("terminationGracePeriodSeconds", json!(1));
+    cluster.api().create(&job).await?;
+    cluster.api().job_until("one-try", "running", secs(60), |status| status["ready"] == 1).await?;
+    let pods = cluster.api().pods("one-try").await?;
+    let pod = pods.first().context("a Pod")?["metadata"]["name"].as_str().unwrap_or_default();
+    let path = format!("/api/v1/namespaces/default/pods/{pod}/eviction");
+    cluster.api().post(&path, &json!({"metadata": {"name": pod}})).await?.ok()?;
+    let job = cluster.api().finished("one-try", "Failed", secs(60)).await?;
+    let failed = condition(&job["status"], "Failed").context("Failed")?;
+    ensure!(failed["reason"] == "PodFailurePolicy", "{failed}");
+    ensure!(job["status"]["failed"] == 1, "{}", job["status"]);
     Ok(())
 }
