@@ -78,10 +78,12 @@ impl Pod<'_> {
     fn network_holder(&self) -> Container {
         let spec = &self.assignment.spec;
         let first = spec.init_containers.iter().flatten().chain(&spec.containers).next();
+        let policy = first.and_then(|first| first.image_pull_policy.clone());
         Container {
             name: NETWORK_HOLDER.into(),
             image: first.and_then(|first| first.image.clone()),
-            image_pull_policy: first.and_then(|first| first.image_pull_policy.clone()),
+            // Of the image only its being there counts: the container that it is for pulls it anew.
+            image_pull_policy: policy.filter(|policy| policy != "Always"),
             working_dir: Some("/".into()),
             security_context: Some(SecurityContext {
                 allow_privilege_escalation: Some(false),
