@@ -111,7 +111,7 @@ pub(crate) async fn network(cluster: &Cluster) -> Result<()> {
             container(
                 "client",
                 "for n in $(seq 100); do \
-                wget -q -O - http://localhost:8080/index.html && break; sleep 0.1; done; : >/v/done",
+                wget -q -O - http://localhost:8080/index.html 2>/dev/null && break; sleep 0.1; done; : >/v/done",
             ),
         ],
     );
