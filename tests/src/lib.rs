@@ -4,6 +4,7 @@
 mod api;
 mod cluster;
 mod engine;
+pub mod history;
 mod job;
 mod kubectl;
 mod program;

@@ -1,0 +1,58 @@
+//! The lines that containers write about themselves.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+
+/// One line of a container: `WHAT JOB INDEX POD TOKEN RUN SECONDS [CODE]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Line {
+    pub job: String,
+    pub index: u32,
+    pub pod: String,
+    /// What the container was given as `LONGSHORE_FENCING_TOKEN`.
+    pub token: u64,
+    /// One run of one container; random.
+    pub run: String,
+    /// Since the machine's start.
+    pub at: Duration,
+    pub what: What,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum What {
+    /// `S`: it began.
+    Start,
+    /// `B`: it is alive.
+    Beat,
+    /// `E`: it is about to end by itself, with this code.
+    End(i32),
+}
+
+/// Reads the file that the containers wrote; a last line that was not written to its end is left out.
+pub fn read(text: &str) -> Result<Vec<Line>> {
+    let whole = text.rsplit_once('\n').map_or("", |(whole, _)| whole);
+    whole.lines().map(|line| parse(line).with_context(|| format!("line {line:?}"))).collect()
+}
+
+fn parse(line: &str) -> Result<Line> {
+    let words: Vec<&str> = line.split(' ').collect();
+    let [what, job, index, pod, token, run, seconds, rest @ ..] = words.as_slice() else {
+        bail!("too few words");
+    };
+    let what = match (*what, rest) {
+        ("S", []) => What::Start,
+        ("B", []) => What::Beat,
+        ("E", [code]) => What::End(code.parse()?),
+        _ => bail!("no such kind of line"),
+    };
+    Ok(Line {
+        job: (*job).to_owned(),
+        index: index.parse()?,
+        pod: (*pod).to_owned(),
+        token: token.parse()?,
+        run: (*run).to_owned(),
+        at: Duration::try_from_secs_f64(seconds.parse()?)?,
+        what,
+    })
+}
