@@ -17,6 +17,7 @@ use crate::{Api, Background, Kubectl, Output, run_with_input};
 /// How a cluster is started. The default is what `longshore up` starts by itself.
 #[derive(Clone, Debug)]
 pub struct Options {
+    coordinators: u32,
     workers: u32,
     slots: u32,
     redis_url: Option<String>,
@@ -27,8 +28,14 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        let options =
-            Self { workers: 3, slots: 2, redis_url: None, docker_host: None, env: BTreeMap::new() };
+        let options = Self {
+            coordinators: 1,
+            workers: 3,
+            slots: 2,
+            redis_url: None,
+            docker_host: None,
+            env: BTreeMap::new(),
+        };
         // What still runs when a cluster is taken down is of no interest.
         options.set("WORKER__DRAIN_TIMEOUT", "1s")
     }
@@ -38,6 +45,10 @@ impl Options {
     /// So many workers with so many slots each.
     pub fn workers(workers: u32, slots: u32) -> Self {
         Self { workers, slots, ..Self::default() }
+    }
+
+    pub fn coordinators(self, coordinators: u32) -> Self {
+        Self { coordinators, ..self }
     }
 
     /// Another Redis than its own, such as a proxy before one.
@@ -75,6 +86,8 @@ pub struct Description {
 pub struct Member {
     pub name: String,
     pub pid: i32,
+    /// The URL of a coordinator's API.
+    pub server: Option<String>,
 }
 
 /// A running cluster. Dropping it takes it down.
@@ -99,6 +112,8 @@ impl Cluster {
         let mut args = vec!["up", "--detach", "--data", &path, "--listen", "127.0.0.1:0"];
         let (workers, slots) = (options.workers.to_string(), options.slots.to_string());
         args.extend(["--workers", &workers, "--slots", &slots]);
+        let coordinators = options.coordinators.to_string();
+        args.extend(["--coordinators", &coordinators]);
         for (flag, value) in
             [("--redis-url", &options.redis_url), ("--docker-host", &options.docker_host)]
         {

@@ -9,7 +9,7 @@ use tempfile::TempDir;
 use tokio::process::Command;
 
 use crate::teardown::Teardown;
-use crate::{repository, run};
+use crate::{repository, run, secs, until};
 
 /// A Docker engine of the test's own. Dropping it stops it and ends its containers.
 pub struct Engine {
@@ -43,9 +43,34 @@ impl Engine {
 
     /// Kills the daemon as it stands; its containers live on for now.
     pub fn kill(&self) -> Result<()> {
+        self.signal(Signal::KILL)
+    }
+
+    /// Sends a signal to the daemon.
+    pub fn signal(&self, signal: Signal) -> Result<()> {
         let pid = std::fs::read_to_string(self.dir.path().join("dockerd.pid"))?;
         let pid = Pid::from_raw(pid.trim().parse()?).context("a process id is above 0")?;
-        kill_process(pid, Signal::KILL).context("dockerd")
+        kill_process(pid, signal).context("dockerd")
+    }
+
+    /// Ends the daemon as an upgrade would, and starts it again.
+    pub async fn restart(&self) -> Result<()> {
+        self.signal(Signal::TERM)?;
+        let pid = self.dir.path().join("dockerd.pid");
+        until("the daemon has ended", secs(60), async || {
+            Ok(if pid.exists() { Err(()) } else { Ok(()) })
+        })
+        .await?;
+        self.start_again().await
+    }
+
+    /// The daemon and all its containers are gone at once, as when the host loses its power.
+    pub async fn lose(&self) -> Result<()> {
+        self.kill()?;
+        let mut command = Command::new(script("docker-engine"));
+        command.arg("stop").arg("--dir").arg(self.dir.path());
+        run(command).await?.ok()?;
+        Ok(())
     }
 
     pub async fn start_again(&self) -> Result<()> {

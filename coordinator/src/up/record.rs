@@ -194,7 +194,10 @@ impl Record {
             let list = match &member.role {
                 Role::Epmd { .. } => continue,
                 Role::Redis { .. } | Role::Rabbitmq { .. } => "services",
-                Role::Coordinator { .. } => "coordinators",
+                Role::Coordinator { server } => {
+                    entry["server"] = json!(server);
+                    "coordinators"
+                }
                 Role::Worker { slots } => {
                     entry["slots"] = json!(slots);
                     "workers"

@@ -61,6 +61,8 @@ pub struct AttemptRecord {
     pub phase: Phase,
     /// Whether it has the condition `DisruptionTarget`.
     pub disrupted: bool,
+    /// Why it failed, or was disrupted.
+    pub reason: String,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

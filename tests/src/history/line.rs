@@ -4,12 +4,14 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
-/// One line of a container: `WHAT JOB INDEX POD TOKEN RUN SECONDS [CODE]`.
+/// One line of a container: `WHAT JOB INDEX POD NODE TOKEN RUN SECONDS [CODE]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Line {
     pub job: String,
     pub index: u32,
     pub pod: String,
+    /// The worker that runs it.
+    pub node: String,
     /// What the container was given as `LONGSHORE_FENCING_TOKEN`.
     pub token: u64,
     /// One run of one container; random.
@@ -37,7 +39,7 @@ pub fn read(text: &str) -> Result<Vec<Line>> {
 
 fn parse(line: &str) -> Result<Line> {
     let words: Vec<&str> = line.split(' ').collect();
-    let [what, job, index, pod, token, run, seconds, rest @ ..] = words.as_slice() else {
+    let [what, job, index, pod, node, token, run, seconds, rest @ ..] = words.as_slice() else {
         bail!("too few words");
     };
     let what = match (*what, rest) {
@@ -50,6 +52,7 @@ fn parse(line: &str) -> Result<Line> {
         job: (*job).to_owned(),
         index: index.parse()?,
         pod: (*pod).to_owned(),
+        node: (*node).to_owned(),
         token: token.parse()?,
         run: (*run).to_owned(),
         at: Duration::try_from_secs_f64(seconds.parse()?)?,

@@ -8,15 +8,11 @@ use super::*;
 /// A Job of one index, whose first attempt was lost with its worker and whose second succeeded.
 fn good() -> History {
     let lines = read(
-        "S sum 0 sum-0-a 1000000001 r1 10.00\nB sum 0 sum-0-a 1000000001 r1 10.10\n\
-         S sum 0 sum-0-b 1000000002 r2 26.00\nE sum 0 sum-0-b 1000000002 r2 27.00 0\n",
+        "S sum 0 sum-0-a w 1000000001 r1 10.00\nB sum 0 sum-0-a w 1000000001 r1 10.10\n\
+         S sum 0 sum-0-b w 1000000002 r2 26.00\nE sum 0 sum-0-b w 1000000002 r2 27.00 0\n",
     );
-    let attempt = |pod: &str, phase, disrupted| AttemptRecord {
-        pod: pod.into(),
-        index: 0,
-        phase,
-        disrupted,
-    };
+    let attempt =
+        |pod: &str, phase, disrupted| AttemptRecord { pod: pod.into(), index: 0, phase, disrupted };
     let job = JobRecord {
         name: "sum".into(),
         completions: 1,
@@ -64,7 +60,7 @@ fn a_loss_and_its_replacement_are_no_violation() {
 fn a_token_that_is_not_checked_is_caught() {
     // The first attempt's late success is taken too.
     let mut history = good();
-    then(&mut history, "E sum 0 sum-0-a 1000000001 r1 29.00 0");
+    then(&mut history, "E sum 0 sum-0-a w 1000000001 r1 29.00 0");
     ending(&mut history).attempts[0] =
         AttemptRecord { phase: Phase::Succeeded, disrupted: false, ..attempt_a() };
     assert!(broken(&history).contains(&"one-success"), "{:?}", check(&history));
@@ -96,15 +92,15 @@ fn an_expiry_counted_as_a_failure_is_caught() {
 fn a_renewal_after_the_deadline_is_caught() {
     // The first container lives on although its index was given to another worker.
     let mut history = good();
-    then(&mut history, "B sum 0 sum-0-a 1000000001 r1 26.50");
+    then(&mut history, "B sum 0 sum-0-a w 1000000001 r1 26.50");
     assert_eq!(broken(&history), ["never-twice-at-once", "parallelism-kept"]);
 }
 
 #[test]
 fn two_containers_of_one_attempt_are_caught() {
     let mut history = good();
-    then(&mut history, "S sum 0 sum-0-b 1000000002 r3 26.10");
-    then(&mut history, "B sum 0 sum-0-b 1000000002 r2 26.20");
+    then(&mut history, "S sum 0 sum-0-b w 1000000002 r3 26.10");
+    then(&mut history, "B sum 0 sum-0-b w 1000000002 r2 26.20");
     assert!(broken(&history).contains(&"never-twice-at-once"), "{:?}", check(&history));
 }
 
@@ -147,7 +143,7 @@ fn a_success_taken_back_is_caught() {
 #[test]
 fn an_attempt_after_the_success_is_caught() {
     let mut history = good();
-    then(&mut history, "S sum 0 sum-0-c 1000000003 r3 30.00");
+    then(&mut history, "S sum 0 sum-0-c w 1000000003 r3 30.00");
     assert_eq!(broken(&history), ["one-success"]);
 }
 
@@ -162,9 +158,9 @@ fn what_stays_behind_is_caught() {
 fn a_job_that_redis_has_forgotten_must_still_never_run_twice_at_once() {
     let mut history = good();
     history.rewinds.push((Duration::from_secs(15), Duration::from_secs(20)));
-    then(&mut history, "S sum 0 sum-0-c 1000000003 r3 30.00");
+    then(&mut history, "S sum 0 sum-0-c w 1000000003 r3 30.00");
     assert_eq!(broken(&history), [""; 0]);
-    then(&mut history, "B sum 0 sum-0-b 1000000002 r2 30.50");
+    then(&mut history, "B sum 0 sum-0-b w 1000000002 r2 30.50");
     assert_eq!(broken(&history), ["never-twice-at-once"]);
 }
 

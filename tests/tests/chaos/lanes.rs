@@ -1,0 +1,125 @@
+//! The schedule: one fault after the other on hosts, and beside them one after the other on servers.
+
+use std::collections::BTreeMap;
+use std::fmt::Debug;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use longshore_tests::secs;
+use tokio::time::sleep;
+
+use crate::chaos::fault::{Effect, OF_HOST, OF_SERVERS};
+use crate::chaos::fleet::{Fleet, HOSTS};
+use crate::chaos::world::now;
+
+/// How long a fault waits for something to hit.
+const PREY: Duration = Duration::from_secs(15);
+
+/// A fault as it happened.
+#[derive(Clone, Debug)]
+pub(crate) struct Struck {
+    pub(crate) kind: String,
+    /// The host's name, or nothing.
+    pub(crate) on: String,
+    pub(crate) at: Duration,
+    pub(crate) until: Duration,
+    /// Containers that ran where it struck.
+    pub(crate) hit: usize,
+    pub(crate) rewind: Option<(Duration, Duration)>,
+}
+
+/// Strikes hosts until the end.
+pub(crate) async fn hosts(
+    fleet: &Fleet,
+    mut rng: fastrand::Rng,
+    end: Instant,
+) -> Result<Vec<Struck>> {
+    let mut struck = Vec::new();
+    let mut deck = Deck::new(&OF_HOST);
+    while Instant::now() < end {
+        let kind = deck.next(&mut rng);
+        let n = rng.usize(..HOSTS);
+        let name = &fleet.hosts[n].name;
+        let hit = prey(fleet, Some(name)).await?;
+        let at = now()?;
+        kind.strike(fleet, n).await.with_context(|| format!("{kind:?} on {name}"))?;
+        struck.push(told(kind, name, at, hit, Effect::default())?);
+        sleep(Duration::from_millis(rng.u64(..2000))).await;
+    }
+    Ok(struck)
+}
+
+/// Strikes servers until the end.
+pub(crate) async fn servers(
+    fleet: &Fleet,
+    mut rng: fastrand::Rng,
+    end: Instant,
+) -> Result<Vec<Struck>> {
+    let mut struck = Vec::new();
+    let mut deck = Deck::new(&OF_SERVERS);
+    while Instant::now() < end {
+        let kind = deck.next(&mut rng);
+        let hit = prey(fleet, None).await?;
+        let at = now()?;
+        let effect = kind.strike(fleet, &mut rng).await.with_context(|| format!("{kind:?}"))?;
+        struck.push(told(kind, "", at, hit, effect)?);
+        sleep(secs(1) + Duration::from_millis(rng.u64(..3000))).await;
+    }
+    Ok(struck)
+}
+
+/// Deals each kind once in a random order, and then all again.
+struct Deck<T: 'static> {
+    all: &'static [T],
+    left: Vec<T>,
+}
+
+impl<T: Copy> Deck<T> {
+    fn new(all: &'static [T]) -> Self {
+        Self { all, left: Vec::new() }
+    }
+
+    fn next(&mut self, rng: &mut fastrand::Rng) -> T {
+        if self.left.is_empty() {
+            self.left = self.all.to_vec();
+            rng.shuffle(&mut self.left);
+        }
+        self.left.pop().expect("there are kinds of faults")
+    }
+}
+
+/// Waits until containers run on the host, or on any, and counts them. A host that has none for too long
+/// is struck all the same.
+async fn prey(fleet: &Fleet, host: Option<&str>) -> Result<usize> {
+    let begun = Instant::now();
+    loop {
+        let running = fleet.world.running()?;
+        let hit = running.iter().filter(|run| host.is_none_or(|host| run.node == host)).count();
+        if hit > 0 || begun.elapsed() > PREY {
+            return Ok(hit);
+        }
+        sleep(Duration::from_millis(50)).await;
+    }
+}
+
+fn told(kind: impl Debug, on: &str, at: Duration, hit: usize, effect: Effect) -> Result<Struck> {
+    let until = now()?;
+    let kind = format!("{kind:?}");
+    println!(
+        "{:>8.1} s  {kind:<22} {on:<7} {:>5.1} s  {hit} running",
+        at.as_secs_f32(),
+        (until - at).as_secs_f32()
+    );
+    Ok(Struck { kind, on: on.to_owned(), at, until, hit, rewind: effect.rewind })
+}
+
+/// How many of each kind there were, and how many of those hit something.
+pub(crate) fn by_kind(struck: &[Struck]) -> BTreeMap<&str, (usize, usize)> {
+    let mut kinds = BTreeMap::new();
+    for one in struck {
+        let (all, hits) = kinds.entry(one.kind.as_str()).or_insert((0, 0));
+        *all += 1;
+        *hits += usize::from(one.hit > 0);
+    }
+    kinds
+}
