@@ -15,14 +15,15 @@ mod chaos {
     pub(crate) mod world;
 }
 
-use std::env;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use std::{env, fs};
 
 use anyhow::{Context, Result, ensure};
-use longshore_tests::Suite;
 use longshore_tests::history::{History, check};
+use longshore_tests::{Suite, repository};
 use tokio::sync::watch;
 
 use chaos::fleet::Fleet;
@@ -69,14 +70,29 @@ async fn run() -> Result<()> {
         rewinds: struck.iter().filter_map(|fault| fault.rewind).collect(),
         leftovers: left,
     };
+    let kept = keep(&fleet)?;
     let violations = check(&history);
     let reached = reached::reached(&history, &struck, &fleet.logs())?;
     summary::print(&history, &struck, &reached, &violations);
+    println!("logs and lines are in {}", kept.display());
     violations.iter().for_each(|violation| println!("VIOLATION {violation}"));
     ensure!(violations.is_empty(), "{} violations with CHAOS_SEED={seed}", violations.len());
     let missing: Vec<_> = reached.iter().filter(|(_, times)| **times == 0).collect();
     ensure!(missing.is_empty(), "never seen with CHAOS_SEED={seed}: {missing:?}");
     Ok(())
+}
+
+/// Keeps what the programs and the containers wrote in the last run, for whoever looks into it.
+fn keep(fleet: &Fleet) -> Result<PathBuf> {
+    let kept = repository().join("target/chaos");
+    let _ = fs::remove_dir_all(&kept);
+    fs::create_dir_all(&kept)?;
+    fs::write(kept.join("lines"), fs::read(fleet.world.folder().join("lines"))?)?;
+    for log in fs::read_dir(fleet.logs())? {
+        let log = log?;
+        fs::copy(log.path(), kept.join(log.file_name()))?;
+    }
+    Ok(kept)
 }
 
 fn number(name: &str) -> Result<Option<u64>> {

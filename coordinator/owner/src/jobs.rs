@@ -130,6 +130,11 @@ impl Jobs {
         due.take(most).map(|(_, uid)| uid.clone()).collect()
     }
 
+    /// All Jobs that want to be looked at at some time.
+    pub(crate) fn waiting(&self) -> impl Iterator<Item = &String> {
+        self.wakes.iter().map(|(_, uid)| uid)
+    }
+
     fn spec(&self, stored: &StoredJob) -> Option<Spec> {
         match serde_json::from_str::<Object>(&stored.object) {
             Ok(object) => Some(job_spec(&object, &self.defaults)),

@@ -108,7 +108,7 @@ impl<'a> Owner<'a> {
         loop {
             if self.clock.age() > CLOCK_AGE {
                 let store = self.store;
-                self.clock = RedisClock::new(patiently(|| store.now()).await);
+                self.clock.hear(patiently(|| store.now()).await);
             }
             match self.store.read_in(self.term.shard, self.pos, self.patience(), MOST).await {
                 Ok(entries) => {
@@ -146,7 +146,12 @@ impl<'a> Owner<'a> {
                 None => {}
             }
         }
-        for uid in self.jobs.due(self.clock.now(), MOST) {
+        let mut due = self.jobs.due(self.clock.now(), MOST);
+        if self.clock.stepped_back() {
+            // They wait for a time of the clock before.
+            due.extend(self.jobs.waiting().cloned());
+        }
+        for uid in due {
             work.entry(uid).or_default().push(Event::Tick);
         }
         // A change that a client was told of comes first, whatever the stream's order: a limit that was
@@ -216,7 +221,7 @@ impl<'a> Owner<'a> {
             let (store, Term { shard, epoch, .. }) = (self.store, self.term);
             match patiently(|| store.commit(shard, epoch, pos, &commit)).await {
                 Committed::Stored { at } => {
-                    self.clock = RedisClock::new(at);
+                    self.clock.hear(at);
                     break;
                 }
                 Committed::Fenced => return Err(Fenced),

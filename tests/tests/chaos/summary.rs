@@ -39,9 +39,10 @@ pub(crate) fn print(
     println!("\nJobs {}, of which Redis has forgotten something {forgotten}", history.jobs.len());
     println!("attempts finished {finished}, disrupted {disrupted}: {reasons:?}");
     println!("containers out of memory {out_of_memory}");
+    let (longest, of) = longest_recovery(history);
     println!(
-        "longest time from a lost container's last line to its replacement's first: {:.1} s",
-        longest_recovery(history).as_secs_f32()
+        "longest time from a lost container's last line to its replacement's first: {:.1} s ({of})",
+        longest.as_secs_f32()
     );
     let count = |invariant: &str| violations.iter().filter(|v| v.invariant == invariant).count();
     println!(
@@ -56,16 +57,17 @@ pub(crate) fn print(
     );
 }
 
-fn longest_recovery(history: &History) -> Duration {
+/// And the Pod that took its place.
+fn longest_recovery(history: &History) -> (Duration, &str) {
     let mut last: HashMap<(&str, u32), &Line> = HashMap::new();
-    let mut longest = Duration::ZERO;
+    let mut longest = (Duration::ZERO, "");
     for line in &history.lines {
         let before = last.insert((&line.job, line.index), line);
         if let Some(before) = before
             && before.run != line.run
             && !matches!(before.what, What::End(_))
         {
-            longest = longest.max(line.at.saturating_sub(before.at));
+            longest = longest.max((line.at.saturating_sub(before.at), &line.pod));
         }
     }
     longest

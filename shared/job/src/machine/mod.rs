@@ -207,6 +207,7 @@ impl Job {
             if self.must_stop() {
                 self.stop_all(step);
             }
+            self.shorten_waits(step);
             self.grant_restarts(step);
             self.dispatch(step);
             self.conclude(step);

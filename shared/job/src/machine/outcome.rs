@@ -127,7 +127,7 @@ impl Job {
         let mut next = next(ended.live);
         next.failures = next.failures.saturating_add(1);
         next.disruptions = 0;
-        next.due = Some(step.now + self.spec.backoff.delay(next.failures));
+        next.due = Some(step.now + self.delay(&next));
         if verdict == Verdict::Ignore {
             self.count_ignored(&mut next);
             self.retry(ended.index, next);
@@ -156,10 +156,7 @@ impl Job {
             verdict @ (None | Some(Verdict::Ignore)) => {
                 let mut next = next(live);
                 next.disruptions = next.disruptions.saturating_add(1);
-                next.due = match next.disruptions {
-                    1 => None,
-                    n => Some(step.now + (DISRUPTION_BASE << (n - 2).min(16)).min(DISRUPTION_CAP)),
-                };
+                next.due = (next.disruptions > 1).then(|| step.now + self.delay(&next));
                 if verdict.is_some() {
                     self.count_ignored(&mut next);
                 }
@@ -169,6 +166,30 @@ impl Job {
         }
         if live.losses > self.spec.max_disruptions && !self.header.deleting {
             self.disrupted_too_often(ended.index, step);
+        }
+    }
+
+    /// Shortens what would wait for longer than any back-off is: Redis' clock has stepped back since that
+    /// wait was set. It waits its back-off from now on.
+    pub(super) fn shorten_waits(&mut self, step: &mut Step) {
+        let longest = self.spec.backoff.cap.max(DISRUPTION_CAP);
+        for index in self.roster.timed_after(step.now.saturating_add(longest)) {
+            let Some(delay) = self.roster.get(index).map(|live| self.delay(live)) else { continue };
+            self.roster.update(index, |live| live.due = Some(step.now + delay));
+            step.touched.insert(index);
+        }
+    }
+
+    /// The back-off of an index: of its failures, or of its disruptions in a row, of which the first has
+    /// none.
+    fn delay(&self, live: &Live) -> Millis {
+        match live.disruptions {
+            _ if live.counted > 0 => {
+                self.spec.backoff.delay(live.failures.saturating_add(live.counted))
+            }
+            0 => self.spec.backoff.delay(live.failures),
+            1 => 0,
+            n => (DISRUPTION_BASE << (n - 2).min(16)).min(DISRUPTION_CAP),
         }
     }
 

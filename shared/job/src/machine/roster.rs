@@ -91,6 +91,12 @@ impl Roster {
         self.timers.first().map(|(due, _)| *due)
     }
 
+    /// The indexes whose timers go off after `when`.
+    pub(super) fn timed_after(&self, when: Millis) -> Vec<Index> {
+        let later = self.timers.range((when.saturating_add(1), Index::MIN)..);
+        later.map(|(_, index)| *index).collect()
+    }
+
     pub(super) fn offered(&self) -> &BTreeSet<Index> {
         &self.offered
     }

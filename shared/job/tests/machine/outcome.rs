@@ -28,6 +28,24 @@ fn a_failure_backs_off_its_index_alone() {
 }
 
 #[test]
+fn a_clock_that_steps_back_makes_no_wait_longer() {
+    let hour = 3600 * SECOND;
+    for (end, wait) in [(exit(1), 10 * SECOND), (lost(false), SECOND)] {
+        let mut b = Bench::new(indexed(1, 1));
+        b.offers();
+        b.now += hour;
+        b.end(0, lost(false));
+        b.offers();
+        b.end(0, end);
+        b.now -= hour;
+        b.apply(Event::Tick);
+        assert_eq!(b.job.next_wake(), Some(b.now + wait));
+        b.pass(wait);
+        assert_eq!(b.offers(), [(0, 3)]);
+    }
+}
+
+#[test]
 fn a_start_error_counts_as_a_failure() {
     let mut b = Bench::new(indexed(1, 1));
     let reason = "ErrImagePull".to_owned();
