@@ -4,6 +4,7 @@ mod apply;
 mod change;
 mod changes;
 mod describe;
+mod drain;
 mod error;
 mod get;
 mod logs;
@@ -43,6 +44,12 @@ pub(crate) enum ClientCommand {
     Suspend(change::JobArgs),
     /// Let a suspended Job go on
     Resume(change::JobArgs),
+    /// Have workers take nothing more
+    Cordon(drain::NodeArgs),
+    /// Have workers take attempts again
+    Uncordon(drain::NodeArgs),
+    /// Cordon workers, and return when nothing runs there any more
+    Drain(drain::DrainArgs),
     /// Create a Job, show its progress, and end as it ends
     Run(run::RunArgs),
     /// Show the versions of this program and of the server
@@ -75,6 +82,9 @@ pub(crate) async fn run(server: &ServerArgs, command: ClientCommand) -> Result<u
         ClientCommand::Delete(args) => change::delete(&session, &args).await,
         ClientCommand::Suspend(args) => change::set_suspend(&session, &args, true).await,
         ClientCommand::Resume(args) => change::set_suspend(&session, &args, false).await,
+        ClientCommand::Cordon(args) => drain::set_unschedulable(&session, &args, true).await,
+        ClientCommand::Uncordon(args) => drain::set_unschedulable(&session, &args, false).await,
+        ClientCommand::Drain(args) => drain::drain(&session, &args).await,
         ClientCommand::Run(args) => run::run(&session, &args).await,
         ClientCommand::Version(_) => {
             let version = session.get("/version", &[]).await?;
