@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use tokio::process::Command;
 
 use crate::program::{build, program, repository};
-use crate::suite::any_failed;
+use crate::suite::{self, Kept};
 use crate::teardown::Teardown;
 use crate::{Api, Background, Kubectl, Output, run_with_input};
 
@@ -231,32 +231,26 @@ fn says_trouble(line: &str) -> bool {
 }
 
 impl Drop for Cluster {
-    /// After a failure the logs stay, for whoever looks into it.
+    /// Whether the scenario has failed is known a moment later, so the logs are kept until then.
     fn drop(&mut self) {
-        if !any_failed() {
-            return;
-        }
         let Some(name) = self.dir().file_name() else { return };
-        let kept = repository().join("target/failed-clusters").join(name);
-        let copied = std::fs::create_dir_all(&kept).and_then(|()| {
-            std::process::Command::new("cp")
-                .arg("-r")
-                .arg(self.dir().join("logs"))
-                .arg(self.dir().join("cluster.json"))
-                .arg(&kept)
-                .status()
+        let to = repository().join("target/failed-clusters").join(name);
+        let copied = std::fs::create_dir_all(&to).and_then(|()| {
+            let from = ["logs", "cluster.json"].map(|name| self.dir().join(name));
+            std::process::Command::new("cp").arg("-r").args(from).arg(&to).status()
         });
-        for member in self.describe().into_iter().flat_map(|all| [all.coordinators, all.workers]) {
-            for Member { name, .. } in member {
-                let log = self.log(&name).unwrap_or_default();
-                let said: Vec<&str> = log.lines().filter(|line| says_trouble(line)).collect();
-                let last = &said[said.len().saturating_sub(LAST_LINES)..];
-                last.iter().for_each(|line| eprintln!("{name}: {line}"));
-            }
+        if let Err(error) = copied {
+            return eprintln!("keeping the cluster's logs: {error}");
         }
-        match copied {
-            Ok(_) => eprintln!("the cluster's logs are in {}", kept.display()),
-            Err(error) => eprintln!("keeping the cluster's logs: {error}"),
+        let mut trouble = Vec::new();
+        for log in std::fs::read_dir(to.join("logs")).into_iter().flatten().flatten() {
+            let text = std::fs::read(log.path()).unwrap_or_default();
+            let text = String::from_utf8_lossy(&text).into_owned();
+            let said: Vec<&str> = text.lines().filter(|line| says_trouble(line)).collect();
+            let last = &said[said.len().saturating_sub(LAST_LINES)..];
+            let name = log.file_name().to_string_lossy().into_owned();
+            trouble.extend(last.iter().map(|line| format!("{name}: {line}")));
         }
+        suite::keep(Kept { folder: to, trouble });
     }
 }

@@ -1,5 +1,6 @@
 //! Docker engines: the machine's, and private ones that may be killed.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -14,6 +15,8 @@ use crate::{repository, run, secs, until};
 /// A Docker engine of the test's own. Dropping it stops it and ends its containers.
 pub struct Engine {
     name: String,
+    /// Further arguments of the daemon.
+    args: Vec<String>,
     // Before the folder, so that nothing is mounted there any more when that goes.
     _stop: Teardown,
     dir: TempDir,
@@ -22,6 +25,20 @@ pub struct Engine {
 impl Engine {
     /// Starts an engine; `name` is that of its network bridge, at most 15 characters long.
     pub async fn start(name: &str) -> Result<Self> {
+        Self::start_with(name, &[], None).await
+    }
+
+    /// One that leaves its containers running when its daemon ends.
+    pub async fn start_with_live_restore(name: &str) -> Result<Self> {
+        Self::start_with(name, &["--live-restore"], None).await
+    }
+
+    /// One whose images and containers are on a disk of so many MiB.
+    pub async fn start_on_a_disk_of(name: &str, mib: u32) -> Result<Self> {
+        Self::start_with(name, &[], Some(mib)).await
+    }
+
+    async fn start_with(name: &str, args: &[&str], disk: Option<u32>) -> Result<Self> {
         let dir = tempfile::Builder::new().prefix("ls-engine-").tempdir_in("/tmp")?;
         let stop = Teardown::new([
             script("docker-engine").display().to_string(),
@@ -29,7 +46,14 @@ impl Engine {
             "--dir".to_owned(),
             dir.path().display().to_string(),
         ]);
-        let engine = Self { name: name.to_owned(), _stop: stop, dir };
+        let args = args.iter().map(|arg| (*arg).to_owned()).collect();
+        let engine = Self { name: name.to_owned(), args, _stop: stop, dir };
+        if let Some(mib) = disk {
+            fs::create_dir_all(engine.data())?;
+            let mut mount = Command::new("mount");
+            mount.args(["-t", "tmpfs", "-o", &format!("size={mib}m"), "tmpfs"]).arg(engine.data());
+            run(mount).await?.ok()?;
+        }
         engine.start_again().await?;
         let mut images = Command::new(script("local-images"));
         images.arg("busybox").env("DOCKER_HOST", engine.host());
@@ -39,6 +63,11 @@ impl Engine {
 
     pub fn host(&self) -> String {
         format!("unix://{}/docker.sock", self.dir.path().display())
+    }
+
+    /// Where its images and containers are.
+    pub fn data(&self) -> PathBuf {
+        self.dir.path().join("data")
     }
 
     /// Kills the daemon as it stands; its containers live on for now.
@@ -77,6 +106,7 @@ impl Engine {
         let mut command = Command::new(script("docker-engine"));
         command.arg("start").arg("--dir").arg(self.dir.path());
         command.args(["--host", &self.host(), "--bridge", &self.name]);
+        command.arg("--").args(&self.args);
         run(command).await?.ok()?;
         Ok(())
     }

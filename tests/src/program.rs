@@ -1,5 +1,7 @@
 //! Running programs: the products, and what they are tested with.
 
+use std::fs::File;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -84,15 +86,24 @@ pub struct Background {
 }
 
 impl Background {
-    pub fn start(mut command: Command) -> Result<Self> {
+    pub fn start(command: Command) -> Result<Self> {
+        Self::start_with(command, None)
+    }
+
+    /// What it prints is appended to a file too.
+    pub fn start_with_log(command: Command, log: &Path) -> Result<Self> {
+        Self::start_with(command, Some(log))
+    }
+
+    fn start_with(mut command: Command, log: Option<&Path>) -> Result<Self> {
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let shown = format!("{:?}", command.as_std());
         let mut child = command.spawn().with_context(|| shown.clone())?;
         let printed = Arc::new(Mutex::new(String::new()));
         let (out, err) = (child.stdout.take(), child.stderr.take());
         let readers = [
-            tokio::spawn(collect(out.context("stdout is piped")?, printed.clone())),
-            tokio::spawn(collect(err.context("stderr is piped")?, printed.clone())),
+            tokio::spawn(collect(out.context("stdout is piped")?, printed.clone(), open(log)?)),
+            tokio::spawn(collect(err.context("stderr is piped")?, printed.clone(), open(log)?)),
         ];
         let kill = Teardown::kill(child.id().context("it has not been waited for")?);
         Ok(Self { child, command: shown, printed, readers, kill })
@@ -159,12 +170,19 @@ impl Drop for Background {
     }
 }
 
-async fn collect(from: impl AsyncRead + Unpin, into: Arc<Mutex<String>>) {
+fn open(log: Option<&Path>) -> Result<Option<File>> {
+    let append = |log| File::options().create(true).append(true).open(log);
+    Ok(log.map(append).transpose()?)
+}
+
+async fn collect(from: impl AsyncRead + Unpin, into: Arc<Mutex<String>>, mut log: Option<File>) {
     let mut lines = BufReader::new(from).lines();
-    while let Ok(Some(line)) = lines.next_line().await {
-        let mut into = into.lock().unwrap_or_else(PoisonError::into_inner);
-        into.push_str(&line);
-        into.push('\n');
+    while let Ok(Some(mut line)) = lines.next_line().await {
+        line.push('\n');
+        into.lock().unwrap_or_else(PoisonError::into_inner).push_str(&line);
+        if let Some(Err(error)) = log.as_mut().map(|log| log.write_all(line.as_bytes())) {
+            eprintln!("a log can't be written: {error}");
+        }
     }
 }
 

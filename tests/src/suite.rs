@@ -1,23 +1,44 @@
 //! The main of a test program: scenarios by name, the clusters they share, and the end of it all.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use anyhow::Result;
 use libtest_mimic::{Arguments, Trial};
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::{Mutex, OnceCell};
+use tokio::sync::{Mutex as Turn, OnceCell};
 
 use crate::{Cluster, Options, teardown};
 
 static ANY_FAILED: AtomicBool = AtomicBool::new(false);
+static KEPT: Mutex<Vec<Kept>> = Mutex::new(Vec::new());
 
-/// Whether a scenario of this program has failed. Clusters keep their logs then.
-pub(crate) fn any_failed() -> bool {
-    ANY_FAILED.load(Ordering::Relaxed)
+/// What is left of a cluster that was taken down.
+pub(crate) struct Kept {
+    pub(crate) folder: PathBuf,
+    /// The last warnings of its members.
+    pub(crate) trouble: Vec<String>,
+}
+
+/// Keeps what is left of a cluster until it is known whether it is of use.
+pub(crate) fn keep(kept: Kept) {
+    KEPT.lock().unwrap_or_else(PoisonError::into_inner).push(kept);
+}
+
+/// Shows what was kept if a scenario has failed, and removes it otherwise.
+fn show_kept() {
+    for kept in std::mem::take(&mut *KEPT.lock().unwrap_or_else(PoisonError::into_inner)) {
+        if ANY_FAILED.load(Ordering::Relaxed) {
+            kept.trouble.iter().for_each(|line| eprintln!("{line}"));
+            eprintln!("a cluster's logs are in {}", kept.folder.display());
+        } else if let Err(error) = std::fs::remove_dir_all(&kept.folder) {
+            eprintln!("{}: {error}", kept.folder.display());
+        }
+    }
 }
 
 /// A set of scenarios that runs like any test program of Cargo's: names can be given, `--list` works.
@@ -33,7 +54,7 @@ pub struct Shared {
     options: Options,
     cluster: Arc<OnceCell<Cluster>>,
     /// Held by the scenario that has the cluster to itself.
-    turn: Option<Arc<Mutex<()>>>,
+    turn: Option<Arc<Turn<()>>>,
 }
 
 impl Suite {
@@ -90,6 +111,7 @@ impl Suite {
     pub fn run(self) -> ExitCode {
         let conclusion = libtest_mimic::run(&self.args, self.trials);
         self.runtime.shutdown_background();
+        show_kept();
         conclusion.exit_code()
     }
 }

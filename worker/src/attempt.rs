@@ -67,6 +67,11 @@ impl Attempt {
         let Self { assignment, folder, control, restarts, begun, .. } = &self;
         let pod = Pod::new(context, assignment, folder, &output, control, *restarts, started);
         let end = pod.run(adopted, *begun).boxed().await;
+        match &end.ended {
+            _ if end.started.is_some() => context.health.started(),
+            Ended::Outcome(outcome) => context.health.ended_before_its_start(outcome),
+            Ended::Gone => {}
+        }
         let late = output.end().await;
         let mut taken = false;
         if let Ended::Outcome(outcome) = &end.ended {

@@ -13,6 +13,7 @@ use tracing::{error, warn};
 
 use crate::contact::Contact;
 use crate::folder::Folders;
+use crate::health::Health;
 use crate::held::Attempts;
 use crate::runtime::Runtime;
 
@@ -28,6 +29,7 @@ pub(crate) struct Context {
     pub(crate) folders: Folders,
     pub(crate) attempts: Attempts,
     pub(crate) contact: Contact,
+    pub(crate) health: Health,
     pub(crate) slots: u32,
     /// When this process started, by the host's clock.
     pub(crate) started: Millis,

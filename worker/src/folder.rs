@@ -65,9 +65,14 @@ impl Folders {
         Ok(Self { state, memory })
     }
 
+    /// This worker's launcher.
+    pub(crate) fn launcher(&self) -> PathBuf {
+        self.state.join("launcher")
+    }
+
     pub(crate) fn attempt(&self, id: &str) -> Folder {
         Folder {
-            launcher: self.state.join("launcher"),
+            launcher: self.launcher(),
             attempt: self.state.join("attempts").join(id),
             volumes: self.state.join("volumes").join(id),
             memory: self.memory.join(id),

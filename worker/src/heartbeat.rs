@@ -6,7 +6,7 @@ use longshore_store::NodeRecord;
 use longshore_support::clock::boottime;
 use longshore_support::host_name;
 use tokio::time::{Instant, sleep, sleep_until};
-use tracing::warn;
+use tracing::{info, warn};
 
 use crate::context::Context;
 use crate::runtime::Facts;
@@ -22,16 +22,15 @@ pub(crate) async fn run(context: &Context) {
     let mut node = describe(context);
     loop {
         let begun = Instant::now();
-        match context.runtime.facts().await {
+        if let Some(why) = context.health.broken() {
+            // Before all else, which can take its time.
+            not_ready(&mut node, STARTS_FAIL, why);
+            context.contact.set_fit(false);
+            beat(context, &node).await;
+        }
+        match look(context).await {
             Ok(facts) => ready(&mut node, facts),
-            Err(error) => {
-                if node.ready {
-                    warn!(%error, "taking no tickets");
-                }
-                node.ready = false;
-                node.reason = "RuntimeUnavailable".into();
-                node.message = error.to_string();
-            }
+            Err((reason, message)) => not_ready(&mut node, reason, message),
         }
         loop {
             node.running = *running.borrow_and_update();
@@ -39,11 +38,31 @@ pub(crate) async fn run(context: &Context) {
             sleep(LEAST).await;
             tokio::select! {
                 () = sleep_until(begun + EVERY) => break,
+                () = context.health.broke.notified() => break,
                 // A change of what runs is worth a heartbeat of its own, but not a look at the runtime.
                 changed = running.changed(), if beaten => if changed.is_err() { break },
             }
         }
     }
+}
+
+const STARTS_FAIL: &str = "StartsFail";
+
+/// What the host is, or the reason why it is of no use: its runtime does not answer, or can't start a
+/// container any more.
+async fn look(context: &Context) -> Result<Facts, (&'static str, String)> {
+    let facts = context.runtime.facts().await;
+    let facts = facts.map_err(|error| ("RuntimeUnavailable", error.to_string()))?;
+    if let Some(why) = context.health.broken() {
+        if !context.health.probe_is_due(std::time::Instant::now()) {
+            return Err((STARTS_FAIL, why));
+        }
+        let probed = context.runtime.probe(&context.folders.launcher()).await;
+        probed.map_err(|error| (STARTS_FAIL, format!("{why}; a probe: {error}")))?;
+        info!("a probe container runs: taking tickets again");
+        context.health.probed();
+    }
+    Ok(facts)
 }
 
 /// Says that the worker has gone down of its own accord.
@@ -87,6 +106,15 @@ fn describe(context: &Context) -> NodeRecord {
         started: context.started,
         ..NodeRecord::default()
     }
+}
+
+fn not_ready(node: &mut NodeRecord, reason: &str, message: String) {
+    if node.ready {
+        warn!(reason, message, "taking no tickets");
+    }
+    node.ready = false;
+    node.reason = reason.into();
+    node.message = message;
 }
 
 fn ready(node: &mut NodeRecord, facts: Facts) {

@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, warn};
 
 use crate::context::Context;
+use crate::health::START_FAILED;
 use crate::held::local_id;
 
 /// The least time between two rounds, however short a lease is.
@@ -141,7 +142,7 @@ impl Keeper<'_> {
                 continue;
             }
             let outcome = Outcome::Disrupted {
-                reason: "StartFailed".into(),
+                reason: START_FAILED.into(),
                 message: "the worker has nothing of the attempt".into(),
                 host_lost: false,
             };

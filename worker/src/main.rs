@@ -11,6 +11,7 @@ mod contact;
 mod context;
 mod control;
 mod folder;
+mod health;
 mod heartbeat;
 mod held;
 mod lease;

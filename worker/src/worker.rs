@@ -20,6 +20,7 @@ use crate::attempt::Attempt;
 use crate::contact::Contact;
 use crate::context::{Context, now};
 use crate::folder::Folders;
+use crate::health::Health;
 use crate::held::Attempts;
 use crate::runtime::docker::{Claims, DockerRuntime, HostPaths, Places};
 use crate::runtime::null::Null;
@@ -124,6 +125,7 @@ async fn start(
         folders,
         attempts: Attempts::new(settings.lease.margin),
         contact: Contact::new(lease.saturating_sub(settings.lease.margin)),
+        health: Health::default(),
         slots: settings.worker.slots,
         started: now(),
         lease,

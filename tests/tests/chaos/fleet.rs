@@ -174,13 +174,11 @@ impl Host {
             return Ok(());
         }
         let Start { state, log, env } = &self.start;
-        // Its log goes on from one process to the next.
-        let mut command = Command::new("sh");
-        command.args(["-c", r#"log=$1; shift; exec "$@" >>"$log" 2>&1"#, "sh"]).arg(log);
-        command.arg(program("longshore-worker")?).args(["--name", &self.name]);
+        let mut command = Command::new(program("longshore-worker")?);
+        command.args(["--name", &self.name]);
         command.args(["--slots", &SLOTS.to_string(), "--docker-host", &self.engine.host()]);
         command.arg("--state-dir").arg(state).envs(env.iter().cloned());
-        *worker = Some(Background::start(command)?);
+        *worker = Some(Background::start_with_log(command, log)?);
         Ok(())
     }
 

@@ -49,6 +49,14 @@ impl<'a> Steady<'a> {
     /// attempt, and no two containers of one index at a time. Gives the number of attempts that were
     /// disrupted.
     pub(crate) async fn judge(&self, witness: &Witness, bound: Duration) -> Result<usize> {
+        let disrupted = self.judge_without_engines(bound).await?;
+        witness.ended(&self.uid, secs(30)).await?;
+        witness.never_twice(&self.uid)?;
+        Ok(disrupted)
+    }
+
+    /// The same, without what Docker says, while an engine says nothing.
+    pub(crate) async fn judge_without_engines(&self, bound: Duration) -> Result<usize> {
         let job = self.cluster.api().finished(&self.name, "Complete", bound).await?;
         let status = &job["status"];
         ensure!(status["succeeded"] == self.completions, "{status}");
@@ -63,8 +71,6 @@ impl<'a> Steady<'a> {
         ensure!(successes.len() == self.completions as usize, "{successes:?}");
         ensure!(successes.values().all(|times| *times == 1), "{successes:?}");
 
-        witness.ended(&self.uid, secs(30)).await?;
-        witness.never_twice(&self.uid)?;
         let disrupted = pods.iter().filter(|pod| is_disrupted(pod)).count();
         ensure!(
             pods.len() == self.completions as usize + disrupted,

@@ -1,7 +1,7 @@
 //! Workers killed and restarted.
 
 use std::collections::BTreeMap;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use longshore_tests::{Background, Cluster, Engine, Options, Witness, program, secs, until};
@@ -41,11 +41,7 @@ pub(crate) async fn killed_with_its_daemon() -> Result<()> {
     let cluster = Cluster::start(Options::workers(2, 2)).await?;
     let witness = Witness::listen_to(&[None, Some(&host)]).await?;
     let mut worker = extra_worker(&cluster, "worker-apart", &host)?;
-    until("the worker on the other engine is ready", secs(30), async || {
-        let node = cluster.api().get("/api/v1/nodes/worker-apart").await?;
-        Ok(if node.code == 200 { Ok(()) } else { Err(worker.printed()) })
-    })
-    .await?;
+    node_until(&cluster, "worker-apart", "Ready", secs(30)).await?;
 
     let job = Steady::start(&cluster, "lost-host", 12, 4, &[10]).await?;
     // All four, so that none is on its way to the other engine, whose loss would go unnoticed.
@@ -142,12 +138,12 @@ async fn claimed_elsewhere(
     Ok(())
 }
 
-fn is_running(pod: &Value) -> bool {
+pub(crate) fn is_running(pod: &Value) -> bool {
     pod["status"]["phase"] == "Running"
 }
 
 /// A worker on another engine, joined to the cluster by its settings alone.
-fn extra_worker(cluster: &Cluster, name: &str, docker_host: &str) -> Result<Background> {
+pub(crate) fn extra_worker(cluster: &Cluster, name: &str, docker_host: &str) -> Result<Background> {
     let all = cluster.describe()?;
     let mut command = Command::new(program("longshore-worker")?);
     command
@@ -155,5 +151,26 @@ fn extra_worker(cluster: &Cluster, name: &str, docker_host: &str) -> Result<Back
         .arg(cluster.dir().join("workers").join(name))
         .env("LONGSHORE__REDIS__URL", all.redis_url)
         .env("LONGSHORE__RABBITMQ__URL", all.amqp_url);
-    Background::start(command)
+    Background::start_with_log(command, &cluster.dir().join("logs").join(format!("{name}.log")))
+}
+
+/// Waits until a Node has `Ready` as its status, or is not ready for the reason given.
+pub(crate) async fn node_until(
+    cluster: &Cluster,
+    name: &str,
+    wanted: &str,
+    bound: Duration,
+) -> Result<()> {
+    until(&format!("node {name}: {wanted}"), bound, async || {
+        let node = cluster.api().get(&format!("/api/v1/nodes/{name}")).await?;
+        let conditions = node.body["status"]["conditions"].as_array().cloned().unwrap_or_default();
+        let ready = conditions.into_iter().find(|condition| condition["type"] == "Ready");
+        let ready = ready.unwrap_or_default();
+        let is = match ready["status"] == "True" {
+            true => "Ready".into(),
+            false => ready["reason"].clone(),
+        };
+        Ok(if is == wanted { Ok(()) } else { Err(format!("{is}: {}", ready["message"])) })
+    })
+    .await
 }

@@ -3,6 +3,8 @@
 pub(crate) mod docker;
 pub(crate) mod null;
 
+use std::path::Path;
+
 use futures::future::BoxFuture;
 use k8s_openapi::api::core::v1::Container;
 use longshore_job::Outcome;
@@ -19,6 +21,10 @@ use crate::sources::Objects;
 pub(crate) trait Runtime: Send + Sync + 'static {
     /// What the machine is, over a fresh connection; the error says why the runtime isn't usable.
     fn facts(&self) -> BoxFuture<'_, Result<Facts, RuntimeError>>;
+
+    /// Runs a container that does nothing; the error says why none can be started here. `launcher` is the
+    /// launcher's file.
+    fn probe<'a>(&'a self, launcher: &'a Path) -> BoxFuture<'a, Result<(), RuntimeError>>;
 
     /// Runs one container to its end, or goes on with one from before. When this returns, nothing
     /// of the container runs any more; what is left of it waits for [`Runtime::remove`].

@@ -2,6 +2,7 @@
 //!
 //! It has to be allowed in the settings, its worker's Node says `null`, and so does every outcome.
 
+use std::path::Path;
 use std::time::Duration;
 
 use futures::FutureExt;
@@ -51,6 +52,10 @@ impl Runtime for Null {
             ..Facts::default()
         };
         futures::future::ready(Ok(facts)).boxed()
+    }
+
+    fn probe<'a>(&'a self, _launcher: &'a Path) -> BoxFuture<'a, Result<(), RuntimeError>> {
+        futures::future::ready(Ok(())).boxed()
     }
 
     fn run<'a>(&'a self, run: Run<'a>) -> BoxFuture<'a, Ended> {

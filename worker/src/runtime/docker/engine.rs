@@ -7,7 +7,8 @@ use std::time::Duration;
 use bollard::Docker;
 use bollard::errors::Error;
 use tokio::net::UnixStream;
-use tokio::time::timeout;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::runtime::{Facts, RuntimeError};
 
@@ -16,10 +17,15 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// How long the daemon may take to say what the machine is.
 const FACTS_PATIENCE: Duration = Duration::from_secs(5);
 
+/// How long a daemon may stay silent before what waits for it to start gives up.
+const START_PATIENCE: Duration = Duration::from_secs(5);
+
 #[derive(Clone)]
 pub(super) struct Engine {
     pub(super) docker: Docker,
     host: String,
+    /// Since when the daemon has not said what the machine is, though it was asked.
+    silent_since: watch::Sender<Option<Instant>>,
 }
 
 impl Engine {
@@ -28,11 +34,16 @@ impl Engine {
         let docker = Docker::connect_with_host(host).map_err(failure)?.with_timeout(PATIENCE);
         let negotiated = timeout(FACTS_PATIENCE, docker.negotiate_version()).await;
         let docker = negotiated.map_err(|_| silent(host))?.map_err(failure)?;
-        Ok(Self { docker, host: host.to_owned() })
+        Ok(Self { docker, host: host.to_owned(), silent_since: watch::channel(None).0 })
     }
 
     pub(super) async fn facts(&self) -> Result<Facts, RuntimeError> {
         let info = timeout(FACTS_PATIENCE, self.docker.info()).await;
+        self.silent_since.send_if_modified(|since| {
+            let before = *since;
+            *since = info.is_err().then(|| before.unwrap_or_else(Instant::now));
+            *since != before
+        });
         let info = info.map_err(|_| silent(&self.host))?.map_err(|error| self.failure(error))?;
         Ok(Facts {
             runtime_version: info.server_version.unwrap_or_default(),
@@ -43,6 +54,26 @@ impl Engine {
             cpus: info.ncpu.and_then(|n| u32::try_from(n).ok()).unwrap_or(1),
             memory: info.mem_total.and_then(|n| u64::try_from(n).ok()).unwrap_or_default(),
         })
+    }
+
+    /// Waits until the daemon has been silent for so long that a start that waits for it is to be given
+    /// up.
+    pub(super) async fn hangs(&self) {
+        let mut silent = self.silent_since.subscribe();
+        loop {
+            let since = *silent.borrow_and_update();
+            let patience = async {
+                match since {
+                    Some(since) => sleep_until(since + START_PATIENCE).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = patience => return,
+                // Its sender is this.
+                _ = silent.changed() => {}
+            }
+        }
     }
 
     /// Which instance of the daemon answers a fresh connection: its process and when that started.
@@ -56,6 +87,11 @@ impl Engine {
 
     pub(super) fn failure(&self, source: Error) -> RuntimeError {
         failure(&self.host, source)
+    }
+
+    /// It did not answer for so long.
+    pub(super) fn silent(&self, time: Duration) -> RuntimeError {
+        RuntimeError::Silent { host: self.host.clone(), seconds: time.as_secs() }
     }
 }
 

@@ -2,6 +2,8 @@
 
 use longshore_job::Outcome;
 
+use crate::health::START_FAILED;
+
 /// How an attempt ended, as its launcher recorded it: the proof that the Docker daemon can't give.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Record {
@@ -52,7 +54,7 @@ pub(super) fn judge(record: Option<Record>, state: Option<State>, same_daemon: b
             lost("LeaseExpired", "the lease ran out before the start", false)
         }
         (Some(Record::Refused(why)), _) => {
-            lost("StartFailed", format!("the launcher refused: {why}"), false)
+            lost(START_FAILED, format!("the launcher refused: {why}"), false)
         }
         (Some(Record::StartError { errno, message }), _) => Outcome::StartError {
             reason: "StartError".into(),
@@ -79,7 +81,7 @@ pub(super) fn judge(record: Option<Record>, state: Option<State>, same_daemon: b
 pub(super) fn start_error(message: &str, code: i32) -> Outcome {
     let lower = message.to_ascii_lowercase();
     if HOST_CAUSES.iter().any(|cause| lower.contains(cause)) {
-        return lost("StartFailed", message, false);
+        return lost(START_FAILED, message, false);
     }
     let code = if matches!(code, 126..=128) { code } else { 128 };
     Outcome::StartError { reason: "StartError".into(), message: message.into(), code }

@@ -13,6 +13,7 @@ use tracing::info;
 use super::config::ImageConfig;
 use super::engine::{Engine, message, status};
 use super::exit::lost;
+use crate::health::START_FAILED;
 use crate::runtime::{Progress, Stage};
 
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
@@ -129,7 +130,7 @@ fn read(image: bollard::models::ImageInspect) -> ImageConfig {
 fn unusable(image: &str, error: &Error) -> Outcome {
     match status(error) {
         Some(400) => refused("InvalidImageName", format!("image {image:?}: {}", message(error))),
-        _ => lost("StartFailed", format!("image {image:?}: {}", message(error)), false),
+        _ => lost(START_FAILED, format!("image {image:?}: {}", message(error)), false),
     }
 }
 

@@ -12,6 +12,7 @@ mod files;
 mod follow;
 mod host_paths;
 mod image;
+mod probe;
 mod registry;
 mod run;
 mod security;
@@ -24,6 +25,8 @@ mod tests;
 mod volumes;
 
 use std::collections::HashMap;
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use bollard::query_parameters::{ListContainersOptionsBuilder, RemoveContainerOptionsBuilder};
@@ -53,6 +56,8 @@ pub(crate) struct DockerRuntime {
     /// fails.
     pull_timeout: Duration,
     starts: Semaphore,
+    /// The image of the last start.
+    last_image: Mutex<Option<String>>,
 }
 
 /// Where the volumes may be that outlive their Pods.
@@ -80,13 +85,26 @@ impl DockerRuntime {
             places,
             pull_timeout,
             starts: Semaphore::new(PARALLEL_STARTS),
+            last_image: Mutex::default(),
         })
+    }
+
+    fn last_image(&self) -> Option<String> {
+        self.last_image.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn set_last_image(&self, image: &str) {
+        *self.last_image.lock().unwrap_or_else(PoisonError::into_inner) = Some(image.to_owned());
     }
 }
 
 impl Runtime for DockerRuntime {
     fn facts(&self) -> BoxFuture<'_, Result<Facts, RuntimeError>> {
         self.engine.facts().boxed()
+    }
+
+    fn probe<'a>(&'a self, launcher: &'a Path) -> BoxFuture<'a, Result<(), RuntimeError>> {
+        probe::probe(self, launcher).boxed()
     }
 
     fn run<'a>(&'a self, run: Run<'a>) -> BoxFuture<'a, Ended> {

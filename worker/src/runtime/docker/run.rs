@@ -18,6 +18,7 @@ use super::follow::Follow;
 use super::start::start;
 use super::{DockerRuntime, remove, termination};
 use crate::control::{Control, Order};
+use crate::health::START_FAILED;
 use crate::own_folder::OwnFolder;
 use crate::runtime::{Ended, Run, Stage};
 
@@ -25,6 +26,10 @@ use crate::runtime::{Ended, Run, Stage};
 const EXIT_PATIENCE: Duration = Duration::from_secs(10);
 /// How long a stopped container may take beyond its grace period.
 const STOP_PATIENCE: Duration = Duration::from_secs(10);
+/// Between two looks at whether the launcher has recorded an end, beside the wait for Docker's word.
+const LOOK_AT_RECORD: Duration = Duration::from_secs(2);
+/// How long the daemon may take to remove a container that its launcher ends anyway.
+const REMOVE_PATIENCE: Duration = Duration::from_secs(5);
 /// How long a launcher may take to find its deadline passed: it looks each second.
 const LAUNCHER_PATIENCE: Duration = Duration::from_secs(2);
 
@@ -44,10 +49,16 @@ pub(super) async fn run(runtime: &DockerRuntime, mut run: Run<'_>) -> Ended {
     } else {
         let mut control = run.control.clone();
         let start = start(runtime, &run, &folder, &name);
+        let given_up = async {
+            tokio::select! {
+                started = start => started,
+                () = engine.hangs() => Err(lost(START_FAILED, "the Docker daemon hangs", false)),
+            }
+        };
         tokio::select! {
             biased;
             order = control.above(Order::Run) => return abandon(engine, &folder, &name, order).await,
-            started = start => match started {
+            started = given_up => match started {
                 Ok(follow) => follow,
                 Err(outcome) => return fail_to_start(engine, &folder, &name, outcome).await,
             },
@@ -82,7 +93,8 @@ async fn fail_to_start(engine: &Engine, folder: &OwnFolder, name: &str, outcome:
 /// Ends a container whatever state it is in, by its launcher and by Docker.
 async fn end_for_sure(engine: &Engine, folder: &OwnFolder, name: &str) {
     end_by_launcher(folder, name);
-    if let Err(error) = remove(engine, name).await {
+    let removed = timeout(REMOVE_PATIENCE, remove(engine, name)).await;
+    if let Err(error) = removed.unwrap_or_else(|_| Err(engine.silent(REMOVE_PATIENCE))) {
         warn!(container = name, %error, "the container can't be removed now");
         sleep(LAUNCHER_PATIENCE).await;
     }
@@ -194,18 +206,30 @@ impl Running<'_> {
     /// Waits until the container has ended for sure, and judges how.
     async fn exited(&self) -> Outcome {
         let mut delays = Policy::SERVER.delays();
+        let mut known = true;
         loop {
+            // What comes back after a broken wait may be another instance of the daemon. One that hangs is
+            // asked again.
+            if !known {
+                known = timeout(EXIT_PATIENCE, self.follow_daemon()).await.unwrap_or(false);
+            }
             // Not `next-exit` before the start: this one answers at once if the container has ended
             // meanwhile, so nothing can be missed, and it serves adopted containers as well.
             let options = WaitContainerOptionsBuilder::default().condition("not-running").build();
             let wait = self.engine.docker.wait_container(self.name, Some(options));
-            let ended = match std::pin::pin!(wait).next().await {
+            let mut wait = std::pin::pin!(wait);
+            let answer = tokio::select! {
+                answer = wait.next() => answer,
+                () = self.recorded() => None,
+            };
+            let ended = match answer {
                 Some(Ok(answer)) => answer.status_code == 0 && answer.error.is_none(),
                 // bollard's word for an exit code above 0.
                 Some(Err(Error::DockerContainerWaitError { .. })) => true,
                 Some(Err(error)) => status(&error) == Some(404),
                 None => false,
             };
+            known &= ended;
             // A broken wait says nothing: the container may run on without the daemon.
             if (ended || self.folder.exit_record().is_some())
                 && let Some(outcome) = self.outcome().await
@@ -239,18 +263,60 @@ impl Running<'_> {
                 // A daemon that goes down may report the end of a container that runs on.
                 end_by_launcher(self.folder, self.name);
                 sleep(LAUNCHER_PATIENCE).await;
+                return Some(judge(None, None, false));
             }
-            return Some(judge(record, None, false));
+            // One that hangs still listens; one that goes down doesn't, and is not waited for.
+            let listens =
+                self.engine.instance().await.is_ok_and(|now| self.is_same(now.as_deref()));
+            return Some(judge(record, None, listens));
         };
         if record.is_none() && found.as_ref().is_some_and(|found| found.running) {
             return None;
         }
-        let same = match (self.folder.engine(), instance) {
+        Some(judge(record, found.map(|found| found.state), self.is_same(instance.as_deref())))
+    }
+
+    /// Whether this is the instance of the daemon that the container is known to have run under.
+    fn is_same(&self, instance: Option<&str>) -> bool {
+        match (self.folder.engine(), instance) {
             (Some(before), Some(now)) => before == now,
             // It can't be known, so the launcher's record has to do.
             _ => true,
+        }
+    }
+
+    /// Waits until the launcher has recorded an end: it needs no daemon for that.
+    async fn recorded(&self) {
+        while self.folder.exit_record().is_none() {
+            sleep(LOOK_AT_RECORD).await;
+        }
+        // The daemon's own word, if it has one, comes within a moment.
+        sleep(LOOK_AT_RECORD).await;
+    }
+
+    /// Takes note of a daemon that came back and finds the container running, as with `live-restore`:
+    /// what ends from now on ends under this one. `false` if none answers.
+    async fn follow_daemon(&self) -> bool {
+        if self.folder.exit_record().is_some() {
+            return true;
+        }
+        let (Ok(before), Ok(found), Ok(after)) = (
+            self.engine.instance().await,
+            inspect(self.engine, self.name).await,
+            self.engine.instance().await,
+        ) else {
+            return false;
         };
-        Some(judge(record, found.map(|found| found.state), same))
+        let runs = found.is_some_and(|found| found.running);
+        if runs
+            && before == after
+            && self.folder.exit_record().is_none()
+            && !self.is_same(after.as_deref())
+            && let Some(Err(error)) = after.map(|after| self.folder.write_engine(&after))
+        {
+            warn!(container = self.name, %error, "the daemon can't be noted");
+        }
+        true
     }
 }
 

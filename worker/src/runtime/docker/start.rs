@@ -18,6 +18,7 @@ use super::run::inspect;
 use super::volumes::Volumes;
 use super::{DockerRuntime, config, env, image, registry, remove};
 use crate::assignment::Assignment;
+use crate::health::START_FAILED;
 use crate::own_folder::OwnFolder;
 use crate::runtime::{Run, Stage};
 use crate::sources::Sources;
@@ -42,6 +43,7 @@ pub(super) async fn start(
     let spec = run.container;
     let image_name = spec.image.as_deref().unwrap_or_default();
     let policy = spec.image_pull_policy.as_deref().unwrap_or("IfNotPresent");
+    runtime.set_last_image(image_name);
     let bound = runtime.pull_timeout;
     let keys = keys(run, image_name).await;
     let image = image::ensure(engine, image_name, policy, bound, &keys, &run.progress).await?;
@@ -52,7 +54,7 @@ pub(super) async fn start(
     if timeout(RENEWAL, run.control.clone().leased_for(LEASE_TO_START)).await.is_err() {
         return Err(lost("LeaseExpired", "the lease ran out before the start", false));
     }
-    let on_host = |error: std::io::Error| lost("StartFailed", error.to_string(), false);
+    let on_host = |error: std::io::Error| lost(START_FAILED, error.to_string(), false);
     folder.create(run.control.deadline()).map_err(on_host)?;
     create(engine, name, config).await?;
     let instance = engine.instance().await.map_err(on_host)?;
@@ -60,7 +62,7 @@ pub(super) async fn start(
         folder.write_engine(&instance).map_err(on_host)?;
     }
     let follow = Follow::attach(engine, name, run.output.clone()).await;
-    let follow = follow.map_err(|error| lost("StartFailed", message(&error), false))?;
+    let follow = follow.map_err(|error| lost(START_FAILED, message(&error), false))?;
     match engine.docker.start_container(name, None).await {
         Ok(()) => Ok(follow),
         Err(error) => match inspect(engine, name).await {
@@ -69,7 +71,7 @@ pub(super) async fn start(
             Ok(Some(found)) if status(&error).is_some() => {
                 Err(start_error(&message(&error), found.state.code))
             }
-            _ => Err(lost("StartFailed", format!("Docker: {}", message(&error)), false)),
+            _ => Err(lost(START_FAILED, format!("Docker: {}", message(&error)), false)),
         },
     }
 }
@@ -106,7 +108,7 @@ async fn configured(
         match config(runtime, run, folder, image).await {
             Ok(config) => return Ok(config),
             Err(ConfigError::Invalid(why)) => return Err(refused(why)),
-            Err(ConfigError::Host(why)) => return Err(lost("StartFailed", why, false)),
+            Err(ConfigError::Host(why)) => return Err(lost(START_FAILED, why, false)),
             Err(ConfigError::Missing(why)) if Instant::now() + LOOK_AGAIN >= end => {
                 return Err(refused(why));
             }
@@ -170,7 +172,7 @@ async fn create(engine: &Engine, name: &str, config: ContainerCreateBody) -> Res
             Some(409) if !last_try => {
                 info!(container = name, "a leftover has the container's name; removed");
                 let removed = remove(engine, name).await;
-                removed.map_err(|error| lost("StartFailed", error.to_string(), false))?;
+                removed.map_err(|error| lost(START_FAILED, error.to_string(), false))?;
             }
             Some(400) => {
                 return Err(Outcome::StartError {
@@ -180,8 +182,8 @@ async fn create(engine: &Engine, name: &str, config: ContainerCreateBody) -> Res
                 });
             }
             Some(404 | 500) => return Err(start_error(&message(&error), 0)),
-            _ => return Err(lost("StartFailed", format!("Docker: {}", message(&error)), false)),
+            _ => return Err(lost(START_FAILED, format!("Docker: {}", message(&error)), false)),
         }
     }
-    Err(lost("StartFailed", "the container's name stays taken", false))
+    Err(lost(START_FAILED, "the container's name stays taken", false))
 }
