@@ -116,13 +116,16 @@ async fn through(way: Way, seen: &mut watch::Receiver<Traffic>) {
         _ => Duration::ZERO,
     };
     sleep(slow).await;
-    let passes = |traffic: &Traffic| match (traffic, way) {
-        (Traffic::Cut, _) => false,
-        (Traffic::CutRequests, Way::Request) | (Traffic::CutReplies, Way::Reply) => false,
-        _ => true,
+    let stays = |traffic: &Traffic| {
+        matches!(
+            (traffic, way),
+            (Traffic::Cut, _)
+                | (Traffic::CutRequests, Way::Request)
+                | (Traffic::CutReplies, Way::Reply)
+        )
     };
     // Its sender lives as long as the connections do.
-    let _ = seen.wait_for(passes).await;
+    let _ = seen.wait_for(|traffic| !stays(traffic)).await;
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 mod faults {
     pub(crate) mod coordinator;
+    pub(crate) mod heartbeat;
     pub(crate) mod host;
     pub(crate) mod replies;
     pub(crate) mod servers;
@@ -14,7 +15,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use longshore_tests::Suite;
 
-use faults::{coordinator, host, replies, servers, worker};
+use faults::{coordinator, heartbeat, host, replies, servers, worker};
 
 /// The longest come first, so that the others run beside them. Two at once: each has a cluster of its
 /// own, and a machine that is too busy for them is a fault of another kind.
@@ -26,11 +27,15 @@ fn main() -> Result<ExitCode> {
     suite.test("tickets_are_purged", servers::tickets_purged);
     suite.test("a_worker_is_killed", worker::killed);
     suite.test("a_worker_and_its_docker_daemon_are_killed", worker::killed_with_its_daemon);
+    suite.test("the_last_words_of_a_lost_container", heartbeat::last_words);
     suite.test("a_worker_is_restarted", worker::restarted);
+    suite.test("all_workers_are_restarted_in_turn", worker::all_restarted);
+    suite.test("a_worker_is_drained", worker::drained);
     suite.test("a_docker_daemon_hangs", host::daemon_hangs);
     suite.test("a_docker_daemon_is_upgraded", host::daemon_upgraded);
     suite.test("a_hosts_disk_is_full", host::disk_full);
     suite.test("the_only_coordinator_is_killed", coordinator::killed);
+    suite.test("an_owner_is_killed_among_three", coordinator::owner_killed);
     suite.test("a_lost_reply_of_create", replies::create);
     suite.test("a_lost_reply_of_claim_and_finish", replies::claim_and_finish);
     suite.test("a_lost_reply_of_delete", replies::delete);

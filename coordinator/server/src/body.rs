@@ -59,7 +59,7 @@ pub(crate) fn parse(headers: &HeaderMap, body: &[u8]) -> Result<Value, Failure> 
             let mut error =
                 ApiError::unsupported_media_type(&["application/json", "application/yaml"]);
             error.message.push_str(
-                ": protobuf is taken for ConfigMaps and Secrets only; write a manifest and use \
+                ": protobuf is not taken for this; write a manifest and use \
                  `kubectl create -f` (`kubectl create job … --dry-run=client -o yaml` prints one)",
             );
             error.into()

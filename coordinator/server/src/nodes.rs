@@ -72,6 +72,8 @@ async fn change(
     let record = app.store.node(name).await?.ok_or_else(not_found)?;
     let current = app.objects.node(&record, now, tail);
     let current_json = serde_json::to_value(&current).map_err(ApiError::internal)?;
+    // As its client was shown it: JSON has times to the second.
+    let current: Node = serde_json::from_value(current_json.clone()).map_err(ApiError::internal)?;
     let new: Node = serde_json::from_value(make(&headers, &sent, &current_json)?)
         .map_err(|error| Failure::bad_request(format!("the body is not a Node: {error}")))?;
     let unschedulable = new.spec.as_ref().and_then(|spec| spec.unschedulable).unwrap_or_default();

@@ -1,6 +1,7 @@
-//! Bodies in Kubernetes' protobuf, as `kubectl create configmap` and `kubectl create secret` send them.
+//! Bodies in Kubernetes' protobuf, as `kubectl create configmap`, `kubectl create secret` and `kubectl
+//! drain` send them.
 //!
-//! The messages are those of `k8s.io/api/core/v1/generated.proto`, with the fields that a client sets.
+//! The messages are those of the `generated.proto` files of `k8s.io/api`, with the fields that a client sets.
 
 use std::collections::BTreeMap;
 
@@ -36,6 +37,14 @@ pub fn to_json(body: &[u8]) -> Option<Value> {
                 "immutable": secret.immutable,
             })
         }
+        ("policy/v1", "Eviction") => {
+            let eviction = Eviction::decode(unknown.raw.as_slice()).ok()?;
+            json!({
+                "metadata": metadata(eviction.metadata),
+                "deleteOptions": eviction.delete_options.map(delete_options),
+            })
+        }
+        (_, "DeleteOptions") => delete_options(DeleteOptions::decode(unknown.raw.as_slice()).ok()?),
         _ => return None,
     };
     object["apiVersion"] = json!(kind.api_version);
@@ -105,6 +114,49 @@ struct Secret {
     immutable: Option<bool>,
 }
 
+#[derive(Clone, PartialEq, Message)]
+struct Eviction {
+    #[prost(message, optional, tag = "1")]
+    metadata: Option<ObjectMeta>,
+    #[prost(message, optional, tag = "2")]
+    delete_options: Option<DeleteOptions>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct DeleteOptions {
+    #[prost(int64, optional, tag = "1")]
+    grace_period_seconds: Option<i64>,
+    #[prost(message, optional, tag = "2")]
+    preconditions: Option<Preconditions>,
+    #[prost(bool, optional, tag = "3")]
+    orphan_dependents: Option<bool>,
+    #[prost(string, optional, tag = "4")]
+    propagation_policy: Option<String>,
+    #[prost(string, repeated, tag = "5")]
+    dry_run: Vec<String>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct Preconditions {
+    #[prost(string, optional, tag = "1")]
+    uid: Option<String>,
+    #[prost(string, optional, tag = "2")]
+    resource_version: Option<String>,
+}
+
+fn delete_options(options: DeleteOptions) -> Value {
+    let preconditions = options.preconditions.map(|preconditions| {
+        json!({ "uid": preconditions.uid, "resourceVersion": preconditions.resource_version })
+    });
+    json!({
+        "gracePeriodSeconds": options.grace_period_seconds,
+        "preconditions": preconditions,
+        "orphanDependents": options.orphan_dependents,
+        "propagationPolicy": options.propagation_policy,
+        "dryRun": options.dry_run,
+    })
+}
+
 fn metadata(metadata: Option<ObjectMeta>) -> Value {
     let metadata = metadata.unwrap_or_default();
     json!({
@@ -145,6 +197,16 @@ mod tests {
         let value = to_json(&body("Secret", &secret)).expect("a Secret");
         assert_eq!((&value["kind"], &value["metadata"]["name"]), (&json!("Secret"), &json!("s")));
         assert_eq!(value["data"], json!({"key": "eA=="}));
+    }
+
+    #[test]
+    fn an_eviction_becomes_json() {
+        let options = DeleteOptions { grace_period_seconds: Some(5), ..DeleteOptions::default() };
+        let eviction = Eviction { metadata: None, delete_options: Some(options) };
+        let type_meta = TypeMeta { api_version: "policy/v1".into(), kind: "Eviction".into() };
+        let unknown = Unknown { type_meta: Some(type_meta), raw: eviction.encode_to_vec() };
+        let value = to_json(&[MAGIC, &unknown.encode_to_vec()].concat()).expect("an Eviction");
+        assert_eq!(value["deleteOptions"]["gracePeriodSeconds"], json!(5));
     }
 
     #[test]

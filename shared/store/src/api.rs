@@ -71,7 +71,7 @@ pub enum Deleted {
 pub enum PodDeleted {
     /// Marked; its owner has it stopped.
     Marked { at: Millis },
-    /// It has ended: there is nothing to stop.
+    /// It has ended: there was nothing to stop, and clients see it no more.
     Ended,
     /// There is no such attempt.
     None,

@@ -1,8 +1,12 @@
 //! The lines that containers write about themselves.
 
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use serde_json::json;
+
+use crate::Job;
 
 /// One line of a container: `WHAT JOB INDEX POD NODE TOKEN RUN SECONDS [CODE]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,6 +33,31 @@ pub enum What {
     Beat,
     /// `E`: it is about to end by itself, with this code.
     End(i32),
+}
+
+/// The shell code with which a container says that it is alive: `say S` at the beginning, `say B`, and
+/// `say E CODE` before it ends. It needs `JOB`, `POD` and `NODE` in its environment and the file's folder
+/// at `/world`. A line is one write to a file opened for appending: lines are whole, and their order is
+/// that of time. No process is started for it.
+pub const SAY: &str = r#"say() {
+    read up idle < /proc/uptime
+    echo "$1 $JOB $JOB_COMPLETION_INDEX $POD $NODE $LONGSHORE_FENCING_TOKEN $run $up${2:+ $2}" >> /world/lines
+}
+read run < /proc/sys/kernel/random/uuid
+say S
+"#;
+
+/// Has a Job's container say that it is alive, in the file `lines` of a folder of the hosts.
+pub fn saying(job: Job, name: &str, folder: &Path) -> Job {
+    let field = |path: &str| json!({ "fieldRef": { "fieldPath": path } });
+    let env = json!([
+        { "name": "JOB", "value": name },
+        { "name": "POD", "valueFrom": field("metadata.name") },
+        { "name": "NODE", "valueFrom": field("spec.nodeName") },
+    ]);
+    job.container("env", env)
+        .container("volumeMounts", json!([{ "name": "world", "mountPath": "/world" }]))
+        .pod("volumes", json!([{ "name": "world", "hostPath": { "path": folder } }]))
 }
 
 /// Reads the file that the containers wrote; a last line that was not written to its end is left out.

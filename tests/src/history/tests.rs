@@ -11,8 +11,13 @@ fn good() -> History {
         "S sum 0 sum-0-a w 1000000001 r1 10.00\nB sum 0 sum-0-a w 1000000001 r1 10.10\n\
          S sum 0 sum-0-b w 1000000002 r2 26.00\nE sum 0 sum-0-b w 1000000002 r2 27.00 0\n",
     );
-    let attempt =
-        |pod: &str, phase, disrupted| AttemptRecord { pod: pod.into(), index: 0, phase, disrupted };
+    let attempt = |pod: &str, phase, disrupted| AttemptRecord {
+        pod: pod.into(),
+        index: 0,
+        phase,
+        disrupted,
+        reason: String::new(),
+    };
     let job = JobRecord {
         name: "sum".into(),
         completions: 1,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use longshore_tests::history::{AttemptRecord, Ending, Fate, JobRecord, Phase, Sight};
+use longshore_tests::history::{AttemptRecord, Ending, Fate, JobRecord, Phase, SAY, Sight, saying};
 use longshore_tests::{Api, Job, condition};
 use serde_json::{Value, json};
 use tokio::sync::{Semaphore, watch};
@@ -147,23 +147,10 @@ impl Plan {
             seen_finished: None,
             ending: None,
         };
-        let field = |path: &str| json!({ "fieldRef": { "fieldPath": path } });
-        let mut job = Job::new(&name, &script(kind, beats))
+        let job = Job::new(&name, &script(kind, beats));
+        let mut job = saying(job, &name, fleet.world.folder())
             .indexed(completions, parallelism)
-            .retries(backoff_limit)
-            .container(
-                "env",
-                json!([
-                    { "name": "JOB", "value": name },
-                    { "name": "POD", "valueFrom": field("metadata.name") },
-                    { "name": "NODE", "valueFrom": field("spec.nodeName") },
-                ]),
-            )
-            .container("volumeMounts", json!([{ "name": "world", "mountPath": "/world" }]))
-            .pod(
-                "volumes",
-                json!([{ "name": "world", "hostPath": { "path": fleet.world.folder() } }]),
-            );
+            .retries(backoff_limit);
         if kind == Kind::OutOfMemoryFirst {
             job = job.container("resources", json!({ "limits": { "memory": "24Mi" } }));
         }
@@ -238,35 +225,23 @@ async fn look(api: &Api, record: &mut JobRecord) -> Result<bool> {
     Ok(over)
 }
 
-/// What a container runs. A line is one write to a file opened for appending: lines are whole, and their
-/// order is that of time.
+/// What a container runs.
 fn script(kind: Kind, beats: u32) -> String {
-    let ends = |code: i32| format!("say E ' {code}'; exit {code}");
+    let ends = |code: i32| format!("say E {code}; exit {code}");
     let (success, mark) = (ends(0), "/world/$JOB-$JOB_COMPLETION_INDEX");
     let first = |how: String| format!("[ -e {mark} ] && {{ {success}; }}; : > {mark}; {how}");
     let end = match kind {
         Kind::FailsFirst | Kind::FailsFirstInPlace => first(ends(1)),
-        Kind::OutOfMemoryFirst => {
-            first("say E ' 137'; x=xxxxxxxx; while :; do x=$x$x; done".into())
-        }
+        Kind::OutOfMemoryFirst => first("say E 137; x=xxxxxxxx; while :; do x=$x$x; done".into()),
         Kind::Doomed => ends(3),
         _ => success.clone(),
     };
     let trap = match kind {
-        Kind::Obedient => format!("trap \"{success}\" TERM"),
+        Kind::Obedient => format!("trap '{success}' TERM"),
         _ => String::new(),
     };
     format!(
-        r#"say() {{
-    read up idle < /proc/uptime
-    echo "$1 $JOB $JOB_COMPLETION_INDEX $POD $NODE $LONGSHORE_FENCING_TOKEN $run $up$2" >> /world/lines
-}}
-read run < /proc/sys/kernel/random/uuid
-say S
-{trap}
-n=0
-while [ $n -lt {beats} ]; do usleep 100000; say B; n=$((n+1)); done
-{end}"#
+        "{SAY}{trap}\nn=0\nwhile [ $n -lt {beats} ]; do usleep 100000; say B; n=$((n+1)); done\n{end}"
     )
 }
 

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use longshore_tests::{Background, Cluster, Engine, Options, Witness, program, secs, until};
 use rustix::process::Signal;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::process::Command;
 
 use super::steady::{Steady, index, is_disrupted};
@@ -84,6 +84,65 @@ pub(crate) async fn restarted() -> Result<()> {
         let log = cluster.api().log(name).await?;
         ensure!(log == format!("index {} is done\n", index(&pod)), "{name}: {log:?}");
     }
+    Ok(())
+}
+
+/// Each worker is restarted under load, as for an upgrade: no attempt is lost, none runs again.
+pub(crate) async fn all_restarted() -> Result<()> {
+    let options = Options::workers(3, 2).set("WORKER__DRAIN_TIMEOUT", "30s");
+    let cluster = Cluster::start(options).await?;
+    let witness = Witness::listen().await?;
+    let job = Steady::start(&cluster, "upgraded-workers", 60, 6, &[5]).await?;
+    job.in_mid_run(1).await?;
+    let data = cluster.dir().display().to_string();
+    for (worker, kill) in [("worker-1", false), ("worker-2", true), ("worker-3", false)] {
+        let mut stop = vec!["up", "--data", &data, "stop", worker];
+        stop.extend(kill.then_some("--kill"));
+        cluster.longshore(&stop).await?.ok()?;
+        cluster.start_member(worker).await?;
+        node_until(&cluster, worker, "Ready", secs(30)).await?;
+    }
+    let disrupted = job.judge(&witness, secs(120)).await?;
+    let pods = cluster.api().pods(&job.name).await?.len();
+    ensure!(disrupted == 0 && pods == 60, "{disrupted} disrupted, {pods} attempts");
+    Ok(())
+}
+
+/// `drain`: what runs may finish within a bound, the rest is evicted and runs elsewhere at no cost; kubectl
+/// evicts at once.
+pub(crate) async fn drained() -> Result<()> {
+    let cluster = Cluster::start(Options::workers(2, 2)).await?;
+    let witness = Witness::listen().await?;
+    let job = Steady::start(&cluster, "drained-worker", 8, 4, &[3, 60, 3, 3]).await?;
+    job.in_mid_run(1).await?;
+    let long = cluster.api().pods_until(&job.name, "a long one runs", secs(60), |pods| {
+        pods.iter().any(|pod| index(pod) == "1" && is_running(pod))
+    });
+    let long = long.await?;
+    let long = long.iter().find(|pod| index(pod) == "1").context("a long one")?;
+    let node = long["spec"]["nodeName"].as_str().context("nodeName")?;
+
+    let drained = cluster.longshore(&["drain", node, "--finish", "6s", "--timeout", "60s"]).await?;
+    let said = drained.ok()?;
+    ensure!(said.starts_with(&format!("node/{node} cordoned\n")), "{said}");
+    ensure!(said.ends_with(&format!("node/{node} drained\n")), "{said}");
+    let evicted = said.lines().filter(|line| line.starts_with("evicting pod default/")).count();
+    ensure!((1..=2).contains(&evicted), "{said}");
+    let pods = cluster.api().pods(&job.name).await?;
+    ensure!(!pods.iter().any(|pod| is_running(pod) && pod["spec"]["nodeName"] == node), "{pods:?}");
+    let again = cluster.longshore(&["drain", node, "--timeout", "5s"]).await?.ok()?;
+    ensure!(again == format!("node/{node} already cordoned\nnode/{node} drained\n"), "{again}");
+    cluster.longshore(&["uncordon", &format!("node/{node}")]).await?.ok()?;
+
+    let other = if node == "worker-1" { "worker-2" } else { "worker-1" };
+    let said = cluster.kubectl().ok(&["drain", other, "--timeout=60s"]).await?;
+    ensure!(said.contains(&format!("node/{other} drained")), "{said}");
+    cluster.kubectl().ok(&["uncordon", other]).await?;
+    cluster.api().patch(&job.name, &json!({"spec": {"suspend": true}})).await?;
+    witness.ended(&job.uid, secs(60)).await?;
+    witness.never_twice(&job.uid)?;
+    let status = &cluster.api().job(&job.name).await?["status"];
+    ensure!(status["failed"].as_i64().unwrap_or(0) == 0, "{status}");
     Ok(())
 }
 

@@ -6,7 +6,7 @@ use http::StatusCode;
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::api::policy::v1::Eviction;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::DeleteOptions;
-use longshore_api::{ApiError, Resource};
+use longshore_api::Resource;
 use longshore_store::PodDeleted;
 use serde_json::json;
 
@@ -61,8 +61,7 @@ pub(crate) async fn evict(
 /// Has a Pod end; gives it as it is then.
 ///
 /// # Errors
-/// 404 if there is none, 409 if a precondition doesn't hold, 405 if it has ended already: then it is a part
-/// of its Job's record.
+/// 404 if there is none, 409 if a precondition doesn't hold.
 async fn end(
     app: &App,
     namespace: &str,
@@ -71,11 +70,8 @@ async fn end(
     evicted: bool,
 ) -> Result<Pod, Failure> {
     let not_found = || Failure::not_found(Resource::Pods, name);
-    let FoundPod { key, record, pod } = find(app, namespace, name).await?.ok_or_else(not_found)?;
+    let FoundPod { key, pod, .. } = find(app, namespace, name).await?.ok_or_else(not_found)?;
     check(options, &pod)?;
-    if record.is_finished() {
-        return Err(ended(name));
-    }
     if options.dry_run.as_ref().is_some_and(|dry_run| !dry_run.is_empty()) {
         return Ok(pod);
     }
@@ -84,18 +80,10 @@ async fn end(
     let grace = u32::try_from(grace.max(0)).unwrap_or(u32::MAX);
     match app.store.delete_pod(&key, grace, evicted).await? {
         PodDeleted::None => Err(not_found()),
-        PodDeleted::Ended => Err(ended(name)),
+        PodDeleted::Ended => Ok(pod),
         // Gone by now, if its worker was quick: then it is shown as it was.
         PodDeleted::Marked { .. } => {
             Ok(find(app, namespace, name).await?.map_or(pod, |found| found.pod))
         }
     }
-}
-
-fn ended(name: &str) -> Failure {
-    let mut error = ApiError::method_not_allowed();
-    error.message = format!(
-        "pod {name:?} has ended, and is kept as a part of its Job's record: it goes with the Job"
-    );
-    error.into()
 }
