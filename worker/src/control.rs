@@ -130,6 +130,10 @@ impl Handle {
         });
     }
 
+    pub(crate) fn deadline(&self) -> u64 {
+        *self.deadline.borrow()
+    }
+
     /// Moves the end of the lease forward.
     pub(crate) fn extend(&self, deadline: u64) {
         self.deadline.send_if_modified(|current| {

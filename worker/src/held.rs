@@ -5,6 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use longshore_store::{AttemptKey, Kept, Shard, Verdict};
+use longshore_support::clock::boottime_ns;
 use tokio::sync::{Notify, watch};
 use tracing::warn;
 
@@ -130,6 +131,11 @@ impl Attempts {
             }
             Verdict::Go { granted } => entry.handle.grant(granted),
         }
+        // One whose lease has run out has been given up here: its container has ended, or was never to
+        // start. It may be someone else's already, whatever Redis made of this renewal.
+        if boottime_ns() >= entry.handle.deadline() {
+            return;
+        }
         let deadline = self.deadline(entry.lease, sent);
         entry.handle.extend(deadline);
         if let Err(error) = entry.folder.write_deadline(deadline) {
@@ -178,23 +184,37 @@ mod tests {
         let folder = folders.attempt("03-7");
         let pod = serde_json::json!({ "containers": [{ "name": "main", "image": "i" }] });
         let attempts = Attempts::new(Duration::from_secs(2));
-        let mut control = attempts.add(&assignment("7", pod), &folder, 0, 1_000_000_000);
+        let (begun, second) = (boottime_ns(), 1_000_000_000);
+        let mut control = attempts.add(&assignment("7", pod), &folder, 0, begun);
         let own = folder.container("main");
         own.create(control.deadline()).expect("created");
-        assert_eq!(control.deadline(), 14_000_000_000);
+        assert_eq!(control.deadline(), begun + 13 * second);
         assert_eq!(attempts.by_shard()[&Shard(3)][0].token, "7");
 
-        attempts.apply("03-7", Verdict::Go { granted: 1 }, 5_000_000_000);
+        attempts.apply("03-7", Verdict::Go { granted: 1 }, begun + 4 * second);
         control.granted(1).await;
         let written = std::fs::read_to_string(own.mounted().join("deadline")).expect("read");
-        assert_eq!(written, "00000000018000000000\n");
+        assert_eq!(written, format!("{:020}\n", begun + 17 * second));
 
-        attempts.apply("03-7", Verdict::Stop { grace_seconds: 9 }, 6_000_000_000);
+        attempts.apply("03-7", Verdict::Stop { grace_seconds: 9 }, begun + 5 * second);
         assert_eq!(control.above(Order::Run).await, Order::Stop { grace: 9 });
-        attempts.apply("03-7", Verdict::Gone, 7_000_000_000);
+        attempts.apply("03-7", Verdict::Gone, begun + 6 * second);
         assert_eq!(control.above(Order::Stop { grace: 9 }).await, Order::Gone);
         attempts.remove("03-7");
         assert!(attempts.by_shard().is_empty() && !attempts.contains("03-7"));
+    }
+
+    #[tokio::test]
+    async fn a_lease_that_has_run_out_stays_so() {
+        let (_state, folders) = folders();
+        let folder = folders.attempt("03-7");
+        let pod = serde_json::json!({ "containers": [{ "name": "main", "image": "i" }] });
+        let attempts = Attempts::new(Duration::from_secs(2));
+        let long_ago = boottime_ns() - 14_000_000_000;
+        let control = attempts.add(&assignment("7", pod), &folder, 0, long_ago);
+        let before = control.deadline();
+        attempts.apply("03-7", Verdict::Go { granted: 0 }, boottime_ns());
+        assert_eq!(control.deadline(), before);
     }
 
     #[tokio::test]

@@ -6,7 +6,7 @@ use std::time::Instant;
 use futures::{StreamExt, stream};
 use longshore_broker::Ticket;
 use longshore_job::Action;
-use longshore_store::{AttemptKey, Granted, JobRef, Stopped, Store};
+use longshore_store::{AttemptKey, Epoch, Granted, JobRef, Stopped, Store};
 
 use crate::outbox::Mail;
 use crate::patient::patiently;
@@ -25,7 +25,7 @@ enum Step {
 /// are returned. `None` if this is no more the owner.
 pub(crate) async fn act(
     store: &Store,
-    epoch: u64,
+    epoch: Epoch,
     mail: &Mail,
     tickets: &mut Tickets,
     actions: Vec<(JobRef, Action)>,
@@ -75,7 +75,7 @@ enum Done {
     Fenced,
 }
 
-async fn take(store: &Store, epoch: u64, step: &Step) -> Done {
+async fn take(store: &Store, epoch: Epoch, step: &Step) -> Done {
     match step {
         Step::Stop { attempt, grace_seconds } => {
             match patiently(|| store.stop(epoch, attempt, *grace_seconds)).await {

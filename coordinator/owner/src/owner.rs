@@ -93,7 +93,7 @@ impl<'a> Owner<'a> {
             let uid = job.job.job.uid.clone();
             work.extend(self.jobs.load(job).map(|events| (uid, events)));
         }
-        info!(%shard, epoch = self.term.epoch, jobs, "loaded a shard");
+        info!(%shard, epoch = self.term.epoch.number, jobs, "loaded a shard");
         work
     }
 

@@ -108,12 +108,11 @@ impl Supervisor {
         let Context { settings, store, .. } = &*self.context;
         let owned = store.own(shard, &settings.name, seen).await?;
         let Owned::Yes { epoch, pos, accepted } = owned else { return Ok(()) };
-        info!(%shard, epoch, before = %seen.owner, "took a shard");
-        self.watch.took(shard, epoch);
+        info!(%shard, epoch = epoch.number, before = %seen.owner, "took a shard");
+        self.watch.took(shard, epoch.number);
         let stop = CancellationToken::new();
         self.running.insert(shard, stop.clone());
-        // A shard that was never served has no lease to wait for.
-        let term = Term { shard, epoch, pos, accepted, fresh: seen.run.is_none() };
+        let term = Term { shard, epoch, pos, accepted };
         let context = Arc::clone(&self.context);
         self.terms.spawn(async move {
             term::serve(context, term, stop).await;

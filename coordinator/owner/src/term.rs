@@ -1,9 +1,9 @@
 //! One term of a shard's owner.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use longshore_store::{Shard, StreamId};
+use longshore_store::{Epoch, Shard, StreamId};
 use longshore_support::chain::Chain;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
@@ -25,13 +25,11 @@ pub(crate) const SLACK: Duration = Duration::from_secs(1);
 pub(crate) struct Term {
     pub(crate) shard: Shard,
     /// Fences all writes: they fail once another has taken the shard, or Redis was restarted.
-    pub(crate) epoch: u64,
+    pub(crate) epoch: Epoch,
     /// The position of the shard's stream that is accounted for.
     pub(crate) pos: StreamId,
     /// Whether claims are granted on this run of Redis.
     pub(crate) accepted: bool,
-    /// Whether the shard was never served before.
-    pub(crate) fresh: bool,
 }
 
 /// Serves a shard until `stop`, or until it turns out to be another's.
@@ -60,7 +58,7 @@ pub(crate) async fn serve(context: Arc<Context>, term: Term, stop: CancellationT
 }
 
 fn lost(term: Term) {
-    info!(shard = %term.shard, epoch = term.epoch, "the term is over: another owner or another run of Redis");
+    info!(shard = %term.shard, epoch = term.epoch.number, "the term is over: another owner or another run of Redis");
 }
 
 /// Shows that the owner is alive. Returns when it is no more the owner.
@@ -82,14 +80,15 @@ async fn accept(context: &Context, term: Term, longest_lease: oneshot::Receiver<
     // The owner has loaded the shard when it tells.
     let Ok(lease) = longest_lease.await else { return std::future::pending().await };
     if !term.accepted
-        && !term.fresh
         && let Some(lease) = lease
     {
         let wait = lease + SLACK;
         info!(shard = %term.shard, "Redis was restarted: nothing is claimed for {} s", wait.as_secs());
         tokio::time::sleep(wait).await;
     }
-    if !term.accepted && !patiently(|| context.store.accept_run(term.shard, term.epoch)).await {
+    let own_clock = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    let accept = || context.store.accept_run(term.shard, term.epoch, own_clock);
+    if !term.accepted && !patiently(accept).await {
         return;
     }
     std::future::pending().await

@@ -23,9 +23,9 @@ pub(crate) async fn groups(headers: HeaderMap) -> Response {
     typed(form.content_type(), discovery::apis(form).to_string())
 }
 
-/// GET `/apis/batch`.
-pub(crate) async fn batch_group() -> Json<Value> {
-    Json(discovery::batch_group())
+/// GET `/apis/GROUP`.
+pub(crate) async fn group(Path(name): Path<String>) -> Result<Json<Value>, Failure> {
+    Ok(Json(discovery::group(&name).ok_or_else(ApiError::no_such_path)?))
 }
 
 /// GET `/api/v1`.
@@ -33,9 +33,9 @@ pub(crate) async fn core_resources() -> Result<Json<Value>, Failure> {
     resources("")
 }
 
-/// GET `/apis/batch/v1`.
-pub(crate) async fn batch_resources() -> Result<Json<Value>, Failure> {
-    resources("batch")
+/// GET `/apis/GROUP/v1`.
+pub(crate) async fn group_resources(Path(name): Path<String>) -> Result<Json<Value>, Failure> {
+    resources(&name)
 }
 
 /// GET `/version`.

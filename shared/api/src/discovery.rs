@@ -43,9 +43,13 @@ impl Discovery {
     }
 }
 
+/// The groups that have a name. Nothing of `policy` is served under its own path, but kubectl evicts a Pod
+/// only where there is this group.
+const GROUPS: [&str; 2] = ["batch", "policy"];
+
 /// The document at `/api`: the core group.
 pub fn api(form: Discovery) -> Value {
-    match aggregated(form, "") {
+    match aggregated(form, &[""]) {
         Some(document) => document,
         None => json!({
             "kind": "APIVersions",
@@ -57,26 +61,29 @@ pub fn api(form: Discovery) -> Value {
 
 /// The document at `/apis`: the other groups.
 pub fn apis(form: Discovery) -> Value {
-    match aggregated(form, "batch") {
+    match aggregated(form, &GROUPS) {
         Some(document) => document,
         None => json!({
             "kind": "APIGroupList",
             "apiVersion": "v1",
-            "groups": [group_of_batch()],
+            "groups": GROUPS.map(named_group),
         }),
     }
 }
 
-/// The document at `/apis/batch`.
-pub fn batch_group() -> Value {
-    let mut group = group_of_batch();
+/// The document at `/apis/GROUP`.
+pub fn group(name: &str) -> Option<Value> {
+    let mut group = named_group(GROUPS.into_iter().find(|group| *group == name)?);
     group["kind"] = json!("APIGroup");
     group["apiVersion"] = json!("v1");
-    group
+    Some(group)
 }
 
-/// The documents at `/api/v1` (group `""`) and `/apis/batch/v1` (group `batch`).
+/// The documents at `/api/v1` (group `""`) and `/apis/GROUP/v1`.
 pub fn resources(group: &str) -> Option<Value> {
+    if !group.is_empty() && !GROUPS.contains(&group) {
+        return None;
+    }
     let mut entries = Vec::new();
     for resource in Resource::ALL.into_iter().filter(|resource| resource.group() == group) {
         let mut entry = json!({
@@ -94,24 +101,28 @@ pub fn resources(group: &str) -> Option<Value> {
         }
         entries.push(entry);
         for (name, verbs) in subresources(resource) {
-            entries.push(json!({
+            let mut entry = json!({
                 "name": format!("{}/{name}", resource.plural()),
                 "singularName": "",
                 "namespaced": resource.namespaced(),
                 "kind": resource.kind(),
                 "verbs": verbs,
-            }));
+            });
+            if *name == "eviction" {
+                entry["kind"] = json!("Eviction");
+                entry["group"] = json!("policy");
+                entry["version"] = json!("v1");
+            }
+            entries.push(entry);
         }
     }
     let version = if group.is_empty() { "v1".to_owned() } else { format!("{group}/v1") };
-    (!entries.is_empty()).then(|| {
-        json!({
-            "kind": "APIResourceList",
-            "apiVersion": "v1",
-            "groupVersion": version,
-            "resources": entries,
-        })
-    })
+    Some(json!({
+        "kind": "APIResourceList",
+        "apiVersion": "v1",
+        "groupVersion": version,
+        "resources": entries,
+    }))
 }
 
 /// The document at `/version`. `version` is Longshore's own, and shows behind the version of
@@ -146,39 +157,42 @@ fn categories(resource: Resource) -> &'static [&'static str] {
     }
 }
 
-fn group_of_batch() -> Value {
-    let version = json!({"groupVersion": "batch/v1", "version": "v1"});
-    json!({"name": "batch", "versions": [version], "preferredVersion": version})
+fn named_group(name: &str) -> Value {
+    let version = json!({"groupVersion": format!("{name}/v1"), "version": "v1"});
+    json!({"name": name, "versions": [version], "preferredVersion": version})
 }
 
-fn aggregated(form: Discovery, group: &str) -> Option<Value> {
+fn aggregated(form: Discovery, groups: &[&str]) -> Option<Value> {
     let version = match form {
         Discovery::V2 => "v2",
         Discovery::V2Beta1 => "v2beta1",
         Discovery::Plain => return None,
     };
-    let resources: Vec<Value> = Resource::ALL
-        .into_iter()
-        .filter(|resource| resource.group() == group)
-        .map(aggregated_resource)
-        .collect();
+    let items = groups.iter().map(|group| {
+        let of_group = Resource::ALL.into_iter().filter(|resource| resource.group() == *group);
+        let resources: Vec<Value> = of_group.map(aggregated_resource).collect();
+        json!({
+            "metadata": {"name": group, "creationTimestamp": null},
+            "versions": [{"version": "v1", "freshness": "Current", "resources": resources}],
+        })
+    });
     Some(json!({
         "kind": "APIGroupDiscoveryList",
         "apiVersion": format!("apidiscovery.k8s.io/{version}"),
         "metadata": {},
-        "items": [{
-            "metadata": {"name": group, "creationTimestamp": null},
-            "versions": [{"version": "v1", "freshness": "Current", "resources": resources}],
-        }],
+        "items": items.collect::<Vec<_>>(),
     }))
 }
 
 fn aggregated_resource(resource: Resource) -> Value {
     let kind = json!({"group": resource.group(), "version": "v1", "kind": resource.kind()});
-    let subresources: Vec<Value> = subresources(resource)
-        .iter()
-        .map(|(name, verbs)| json!({"subresource": name, "responseKind": kind, "verbs": verbs}))
-        .collect();
+    let subresource = |name: &str, verbs: &[&str]| {
+        let eviction = json!({"group": "policy", "version": "v1", "kind": "Eviction"});
+        let kind = if name == "eviction" { &eviction } else { &kind };
+        json!({"subresource": name, "responseKind": kind, "verbs": verbs})
+    };
+    let subresources: Vec<Value> =
+        subresources(resource).iter().map(|(name, verbs)| subresource(name, verbs)).collect();
     let mut entry = json!({
         "resource": resource.plural(),
         "responseKind": kind,

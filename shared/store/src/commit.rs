@@ -3,7 +3,7 @@
 use longshore_job::{Header, Index, Live, Millis};
 
 use crate::record::encode;
-use crate::{EventRecord, Shard, Store, StoreError, StreamId, Verb, keys, scripts};
+use crate::{Epoch, EventRecord, Shard, Store, StoreError, StreamId, Verb, keys, scripts};
 
 /// Changes of Jobs of one shard that are stored as a whole or not at all.
 ///
@@ -144,7 +144,7 @@ impl Store {
     pub async fn commit(
         &self,
         shard: Shard,
-        epoch: u64,
+        epoch: Epoch,
         pos: StreamId,
         commit: &Commit,
     ) -> Result<Committed, StoreError> {

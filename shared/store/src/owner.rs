@@ -11,7 +11,7 @@ use tracing::warn;
 use crate::log::field;
 use crate::record::{decode, encode};
 use crate::worker::{Held, held_rows};
-use crate::{AttemptKey, Shard, Store, StoreError, StreamId, keys, scripts};
+use crate::{AttemptKey, Epoch, Shard, Store, StoreError, StreamId, keys, scripts};
 
 /// Who owns a shard and how far it is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -31,7 +31,7 @@ pub struct ShardMeta {
 pub enum Owned {
     /// The shard is ours under this epoch.
     Yes {
-        epoch: u64,
+        epoch: Epoch,
         pos: StreamId,
         /// Whether claims are granted on this run of Redis; if not, [`Store::accept_run`] allows them
         /// once no lease from before can be running.
@@ -92,6 +92,9 @@ pub enum Granted {
     Fenced,
 }
 
+/// Ten digits, as all incarnations have until 2286.
+const LAST_INCARNATION: u64 = 9_999_999_999;
+
 impl Store {
     /// The state of every shard's ownership, by shard number.
     ///
@@ -130,8 +133,8 @@ impl Store {
         let what = reply.remove(0);
         match (what.as_deref(), reply.as_slice()) {
             (Some("owned"), [Some(epoch), Some(pos), Some(accepted)]) => {
-                match (epoch.parse(), pos.parse()) {
-                    (Ok(epoch), Ok(pos)) => {
+                match (Epoch::parse(epoch), pos.parse()) {
+                    (Some(epoch), Ok(pos)) => {
                         Ok(Owned::Yes { epoch, pos, accepted: accepted == "1" })
                     }
                     _ => Err(self.odd(doing, &reply)),
@@ -147,7 +150,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`], as every call.
-    pub async fn beat(&self, shard: Shard, epoch: u64) -> Result<bool, StoreError> {
+    pub async fn beat(&self, shard: Shard, epoch: Epoch) -> Result<bool, StoreError> {
         let mut call = scripts::BEAT.prepare_invoke();
         call.key(keys::prefix(shard)).arg(epoch);
         self.call("keep a shard", &call).await
@@ -157,19 +160,26 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`], as every call.
-    pub async fn release(&self, shard: Shard, epoch: u64) -> Result<bool, StoreError> {
+    pub async fn release(&self, shard: Shard, epoch: Epoch) -> Result<bool, StoreError> {
         let mut call = scripts::RELEASE.prepare_invoke();
         call.key(keys::prefix(shard)).arg(epoch);
         self.call("give a shard back", &call).await
     }
 
-    /// Allows claims on this run of Redis, under a new incarnation of the tokens; `false` if fenced.
+    /// Allows claims on this run of Redis, under a new incarnation of the tokens; `false` if fenced. The
+    /// incarnation is at least `least`, in seconds since 1970: Redis' clock may have been set back while
+    /// it forgot the incarnation before.
     ///
     /// # Errors
     /// [`StoreError`], as every call.
-    pub async fn accept_run(&self, shard: Shard, epoch: u64) -> Result<bool, StoreError> {
+    pub async fn accept_run(
+        &self,
+        shard: Shard,
+        epoch: Epoch,
+        least: u64,
+    ) -> Result<bool, StoreError> {
         let mut call = scripts::ACCEPT.prepare_invoke();
-        call.key(keys::prefix(shard)).arg(epoch);
+        call.key(keys::prefix(shard)).arg(epoch).arg(least.min(LAST_INCARNATION));
         self.call("allow claims", &call).await
     }
 
@@ -203,7 +213,7 @@ impl Store {
     /// [`StoreError`], as every call.
     pub async fn stop(
         &self,
-        epoch: u64,
+        epoch: Epoch,
         attempt: &AttemptKey,
         grace_seconds: u32,
     ) -> Result<Stopped, StoreError> {
@@ -227,7 +237,7 @@ impl Store {
     /// [`StoreError`], as every call.
     pub async fn grant(
         &self,
-        epoch: u64,
+        epoch: Epoch,
         attempt: &AttemptKey,
         restarts: u32,
     ) -> Result<Granted, StoreError> {
@@ -274,7 +284,7 @@ impl Store {
     /// [`StoreError`], as every call.
     pub async fn expire(
         &self,
-        epoch: u64,
+        epoch: Epoch,
         session: &str,
         counter: u64,
         held: &Held,

@@ -2,7 +2,7 @@
 
 use longshore_job::Index;
 
-use crate::{AttemptKey, JobRef, Store, StoreError, keys, scripts};
+use crate::{AttemptKey, Epoch, JobRef, Store, StoreError, keys, scripts};
 
 impl Store {
     /// Removes a Job: its attempts' output, its history bucket by bucket, then the rest, and frees its
@@ -10,7 +10,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`], as every call.
-    pub async fn purge(&self, epoch: u64, job: &JobRef) -> Result<bool, StoreError> {
+    pub async fn purge(&self, epoch: Epoch, job: &JobRef) -> Result<bool, StoreError> {
         for bucket in self.buckets(job).await? {
             let mut cmd = redis::cmd("HKEYS");
             cmd.arg(keys::hist(job, bucket));
@@ -27,7 +27,7 @@ impl Store {
         self.purge_step(epoch, job, "rest").await
     }
 
-    async fn purge_step(&self, epoch: u64, job: &JobRef, step: &str) -> Result<bool, StoreError> {
+    async fn purge_step(&self, epoch: Epoch, job: &JobRef, step: &str) -> Result<bool, StoreError> {
         let mut call = scripts::PURGE.prepare_invoke();
         call.key(keys::prefix(job.shard)).arg(epoch).arg(&job.uid).arg(step);
         self.call("remove a Job", &call).await

@@ -25,8 +25,8 @@ pub struct Guards {
     pub pause: bool,
     /// That holds for a shard that was never served, too, if it has a Job: its file may be old.
     pub fresh: bool,
-    /// An incarnation of tokens is above all before it, those that Redis has forgotten included: the clock
-    /// of its host isn't set back by more than Redis was away and paused.
+    /// An incarnation of tokens is above all before it, those that Redis has forgotten included: of the
+    /// clocks of Redis' host and of the owner's, one isn't set back by more than Redis was away and paused.
     pub clock: bool,
     /// What an owner writes counts only under the epoch of the latest.
     pub epoch: bool,

@@ -142,7 +142,9 @@ pub(crate) async fn drained() -> Result<()> {
     witness.ended(&job.uid, secs(60)).await?;
     witness.never_twice(&job.uid)?;
     let status = &cluster.api().job(&job.name).await?["status"];
-    ensure!(status["failed"].as_i64().unwrap_or(0) == 0, "{status}");
+    let pods = cluster.api().pods(&job.name).await?;
+    let phases: Vec<_> = pods.iter().map(|pod| pod["status"].to_string()).collect();
+    ensure!(status["failed"].as_i64().unwrap_or(0) == 0, "{status} {phases:#?}");
     Ok(())
 }
 

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 use longshore_broker::{BrokerSettings, Publisher, Ticket};
 use longshore_job::{Header, Index, Live, Outcome, Phase};
 use longshore_store::{
-    AttemptKey, Commit, Committed, Created, Held, JobRef, NewJob, OutputInfo, Owned, Revoked,
-    Shard, Store, StoreSettings, StreamId,
+    AttemptKey, Commit, Committed, Created, Epoch, Held, JobRef, NewJob, OutputInfo, Owned,
+    Revoked, Shard, Store, StoreSettings, StreamId,
 };
 use serde_json::{Value, json};
 
@@ -19,7 +19,7 @@ const SHARD: Shard = Shard(0);
 pub(crate) struct Coordinator {
     store: Store,
     publisher: std::sync::Arc<Publisher>,
-    epoch: u64,
+    epoch: Epoch,
 }
 
 /// A Job, of which each index has one attempt.
@@ -37,7 +37,7 @@ impl Coordinator {
             Owned::Yes { epoch, .. } => epoch,
             Owned::No(meta) => panic!("{meta:?} has another owner"),
         };
-        assert!(store.accept_run(SHARD, epoch).await.expect("accepted"));
+        assert!(store.accept_run(SHARD, epoch, 0).await.expect("accepted"));
         let publisher = Publisher::new(BrokerSettings::new(amqp).expect("a URL"), "test");
         Self { store, publisher: std::sync::Arc::new(publisher), epoch }
     }

@@ -16,8 +16,8 @@ use longshore_archive::Archive;
 use longshore_job::{Backoff, Condition, ConditionType, Header, Index, Live, Outcome, Phase};
 use longshore_server::ServerSettings;
 use longshore_store::{
-    AttemptKey, Claimed, Commit, Committed, EventRecord, Grant, JobRef, Owned, Progress, Seal,
-    Shard, Store, StoreSettings, StreamId, Verb,
+    AttemptKey, Claimed, Commit, Committed, Epoch, EventRecord, Grant, JobRef, Owned, Progress,
+    Seal, Shard, Store, StoreSettings, StreamId, Verb,
 };
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -227,7 +227,7 @@ impl Lines {
 pub struct Owner {
     pub job: JobRef,
     pub store: Store,
-    epoch: u64,
+    epoch: Epoch,
 }
 
 impl Owner {
@@ -239,7 +239,7 @@ impl Owner {
             Owned::Yes { epoch, .. } => epoch,
             other => panic!("{other:?}"),
         };
-        assert!(store.accept_run(job.shard, epoch).await.unwrap());
+        assert!(store.accept_run(job.shard, epoch, 0).await.unwrap());
         store.enroll(job.shard, "worker-1", "session").await.unwrap();
         Self { job, store, epoch }
     }

@@ -27,11 +27,17 @@ local function server_run()
   return string.match(redis.call('INFO', 'server'), 'run_id:(%x+)')
 end
 
+-- An owner's epoch: its number, and the run of Redis under which it began, as the number alone would come
+-- again when Redis is started with an older file.
+local function epoch_of(number, run)
+  return number .. '@' .. run
+end
+
 -- Whether `epoch` is the owner's, and Redis has not been restarted since it loaded the shard: after a
 -- restart Redis may lack what the owner believes to be stored.
 local function owns(epoch)
-  local meta = redis.call('HMGET', META, 'epoch', 'base')
-  return meta[1] == epoch and meta[2] == server_run()
+  local meta, run = redis.call('HMGET', META, 'epoch', 'base'), server_run()
+  return meta[2] == run and epoch_of(meta[1], run) == epoch
 end
 
 local function job_key(uid)

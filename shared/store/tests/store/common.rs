@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use longshore_job::{Header, Index, Live, Outcome, Phase};
 use longshore_store::{
-    AttemptKey, Claimed, Commit, Committed, Created, Grant, Held, JobRef, NewJob, Owned, Shard,
-    Store, StoreSettings, StreamId,
+    AttemptKey, Claimed, Commit, Committed, Created, Epoch, Grant, Held, JobRef, NewJob, Owned,
+    Shard, Store, StoreSettings, StreamId,
 };
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -163,7 +163,7 @@ pub(crate) struct World {
     pub(crate) server: Server,
     pub(crate) store: Store,
     pub(crate) job: JobRef,
-    pub(crate) epoch: u64,
+    pub(crate) epoch: Epoch,
     redis: redis::aio::MultiplexedConnection,
 }
 
@@ -187,7 +187,7 @@ impl World {
         let redis = client.get_multiplexed_async_connection().await.unwrap();
         let job = create(&store, "pi").await;
         let epoch = own(&store, job.shard).await;
-        assert!(store.accept_run(job.shard, epoch).await.unwrap());
+        assert!(store.accept_run(job.shard, epoch, 0).await.unwrap());
         Self { server, store, job, epoch, redis }
     }
 
@@ -284,7 +284,7 @@ pub(crate) async fn create(store: &Store, name: &str) -> JobRef {
 }
 
 /// Takes a shard over from whoever has it.
-pub(crate) async fn own(store: &Store, shard: Shard) -> u64 {
+pub(crate) async fn own(store: &Store, shard: Shard) -> Epoch {
     let seen = store.shard_metas().await.unwrap().remove(usize::from(shard.0));
     match store.own(shard, "coordinator-1", &seen).await.unwrap() {
         Owned::Yes { epoch, .. } => epoch,

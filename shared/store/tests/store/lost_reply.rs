@@ -106,9 +106,9 @@ async fn of_an_owners_steps() {
     let seen = store.shard_metas().await.unwrap().remove(usize::from(shard.0));
     let owned = losing(&proxy, store.own(shard, "coordinator-2", &seen)).await.unwrap();
     let Owned::Yes { epoch, .. } = owned else { panic!("{owned:?}") };
-    assert_eq!(epoch, world.epoch + 1);
+    assert_eq!(epoch.number, world.epoch.number + 1);
     world.epoch = epoch;
-    assert!(losing(&proxy, store.accept_run(shard, epoch)).await.unwrap());
+    assert!(losing(&proxy, store.accept_run(shard, epoch, 0)).await.unwrap());
 
     let event = EventRecord {
         warning: false,

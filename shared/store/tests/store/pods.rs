@@ -56,6 +56,21 @@ async fn the_mark_outlives_commits_and_ends_in_the_history() {
 }
 
 #[tokio::test]
+async fn a_pod_that_has_ended_is_marked_in_the_history_alone() {
+    let mut world = World::new().await;
+    let store = world.store.clone();
+    let (key, grant) = world.running(0, 1).await;
+    store.finish(&key, &grant.token, &exited(0), None, None, &[]).await.unwrap();
+    let told = world.told().await;
+    for _ in 0..2 {
+        assert_eq!(store.delete_pod(&key, 1, true).await.unwrap(), PodDeleted::Ended);
+    }
+    let past = store.history_one(&key).await.unwrap().unwrap();
+    assert!(past.deleted.is_some() && !past.evicted, "{past:?}");
+    assert_eq!(world.told().await, told, "its owner has nothing to do");
+}
+
+#[tokio::test]
 async fn an_offer_is_deleted_before_anybody_claims_it() {
     let world = World::new().await;
     let key = world.offer(0, 1).await;

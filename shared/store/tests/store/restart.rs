@@ -43,7 +43,7 @@ async fn calls_wait_for_it_and_owners_and_claims_are_fenced_until_it_is_accepted
     assert!(store.beat(shard, epoch).await.unwrap());
     assert_eq!(world.claim(&next, "w", "s").await, Claimed::Paused);
     for _ in 0..2 {
-        assert!(store.accept_run(shard, epoch).await.unwrap());
+        assert!(store.accept_run(shard, epoch, 0).await.unwrap());
     }
     let Claimed::Granted(second) = world.claim(&next, "w", "s").await else {
         panic!("not granted");
@@ -83,6 +83,35 @@ async fn an_attempt_whose_claim_redis_forgot_is_taken_back() {
 }
 
 #[tokio::test]
+async fn an_epoch_whose_number_comes_again_stays_fenced() {
+    let mut world = World::new().await;
+    let (store, shard, forgotten) = (world.store.clone(), world.shard(), world.epoch);
+    // As Redis would be, back from a file of before the epoch.
+    let meta = format!("ls:{{{shard}}}:meta");
+    let number = forgotten.number - 1;
+    let _: () = world.redis(redis::cmd("HSET").arg(meta).arg("epoch").arg(number)).await;
+    world.server.restart();
+    let epoch = own(&store, shard).await;
+    assert_eq!(epoch.number, forgotten.number);
+    assert!(!store.beat(shard, forgotten).await.unwrap());
+    assert!(!store.accept_run(shard, forgotten, 0).await.unwrap());
+    assert!(store.beat(shard, epoch).await.unwrap());
+}
+
+#[tokio::test]
+async fn tokens_grow_though_redis_clock_steps_back_with_its_file() {
+    let mut world = World::new().await;
+    world.server.restart();
+    let (store, shard) = (world.store.clone(), world.shard());
+    let epoch = own(&store, shard).await;
+    let ahead = store.now().await.unwrap() / 1000 + 3600;
+    assert!(store.accept_run(shard, epoch, ahead).await.unwrap());
+    world.epoch = epoch;
+    let (_, grant) = world.running(0, 1).await;
+    assert!(grant.token.starts_with(&ahead.to_string()), "{} of {ahead}", grant.token);
+}
+
+#[tokio::test]
 async fn an_empty_redis_fences_everybody() {
     let mut world = World::new().await;
     let (key, grant) = world.running(0, 1).await;
@@ -98,7 +127,7 @@ async fn an_empty_redis_fences_everybody() {
     // Its cluster is founded anew by the next coordinator that starts.
     let again = connect(&world.server.url()).await;
     assert_ne!(again.cluster_id(), store.cluster_id());
-    assert_eq!(own(&again, shard).await, 1);
+    assert_eq!(own(&again, shard).await.number, 1);
 }
 
 #[tokio::test]
