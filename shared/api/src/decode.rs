@@ -60,7 +60,7 @@ pub fn decode<T: DeserializeOwned>(
         check_kind(&value, resource, &mut found);
     }
     check(Schema::of(resource), &mut value, "", &mut found);
-    let Found { mut errors, unknown } = found;
+    let Found { mut errors, unknown, .. } = found;
     let secret = resource == Resource::Secrets;
     if secret {
         errors.iter_mut().for_each(|error| error.value = None);
@@ -87,11 +87,16 @@ pub fn decode<T: DeserializeOwned>(
     }
 }
 
+/// As many items as the lists of an object may have in all, where the items are objects themselves: a
+/// container takes two bytes of a body, and some thousand times that once it is decoded.
+const MAX_ITEMS: usize = 10_000;
+
 /// What was found, the first of each sort: there is no use in keeping a million errors.
 #[derive(Default)]
 struct Found {
     errors: Vec<FieldError>,
     unknown: Vec<FieldError>,
+    items: usize,
 }
 
 impl Found {
@@ -100,6 +105,17 @@ impl Found {
             let text = format!("must be {expected}");
             self.errors.push(FieldError::wrong_type(path, shown(value), text));
         }
+    }
+
+    /// Counts the items of a list; whether there may be so many.
+    fn items(&mut self, path: &str, count: usize) -> bool {
+        self.items = self.items.saturating_add(count);
+        let few = self.items <= MAX_ITEMS;
+        if !few {
+            let text = format!("an object may have at most {MAX_ITEMS} items in all its lists");
+            self.errors.push(FieldError::invalid_object(path, text));
+        }
+        few
     }
 
     fn unknown(&mut self, path: &str, key: &str) {
@@ -146,6 +162,10 @@ fn check(schema: Schema<'_>, value: &mut Value, path: &str, found: &mut Found) {
         },
         Shape::Array(items) => match value {
             Value::Array(list) => {
+                let objects = matches!(items.shape(), Shape::Object(_));
+                if objects && !found.items(path, list.len()) {
+                    return;
+                }
                 for (at, item) in list.iter_mut().enumerate() {
                     check(items, item, &format!("{path}[{at}]"), found);
                 }
@@ -264,6 +284,21 @@ mod tests {
         assert_eq!(errors.len(), 2 * MOST_TOLD);
         assert!(errors[0].contains("containers[0]: Invalid value: 1"), "{}", errors[0]);
         assert_eq!(errors[MOST_TOLD], r#"unknown field "spec.0""#);
+    }
+
+    #[test]
+    fn lists_are_not_decoded_to_many_times_their_size() {
+        let job = |count: usize| {
+            let containers = vec![json!({}); count];
+            json!({"spec": {"template": {"spec": {
+                "containers": containers, "initContainers": [{"name": "a"}]}}}})
+        };
+        assert_eq!(
+            errors(job(MAX_ITEMS)),
+            ["spec.template.spec.initContainers: Invalid value: an object may have at most 10000 \
+              items in all its lists"]
+        );
+        assert!(errors(job(MAX_ITEMS - 1)).is_empty());
     }
 
     #[test]
