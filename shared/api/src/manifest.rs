@@ -32,13 +32,21 @@ pub enum ManifestError {
 }
 
 /// The objects of a manifest in their order. Documents are separated by `---`, empty ones skipped,
-/// and the items of a `List` (or `JobList`) taken one by one. JSON is read too, as it is YAML.
+/// and the items of a `List` (or `JobList`) taken one by one. The text may also be JSON.
 ///
 /// # Errors
 /// A text that isn't YAML, a key given twice, an object without `apiVersion` or `kind`, and aliases
 /// that make far more of the text than it is.
 pub fn parse_yaml(text: &str) -> Result<Vec<Value>, ManifestError> {
     let mut objects = Vec::new();
+    // Nearly all of JSON is YAML as well, but not its escapes for text beyond 16 bits. What is wrong with
+    // a text that only looks like JSON is told by the reading as YAML.
+    if text.trim_start().starts_with('{')
+        && let Ok(object) = serde_json::from_str(text)
+    {
+        add(object, 1, &mut objects)?;
+        return Ok(objects);
+    }
     let room = Cell::new(text.len().saturating_mul(2).saturating_add(ALIASED));
     let documents = || serde_yaml_ng::Deserializer::from_str(text);
     for (at, (measured, document)) in documents().zip(documents()).enumerate() {
@@ -56,12 +64,7 @@ pub fn parse_yaml(text: &str) -> Result<Vec<Value>, ManifestError> {
         if yaml.is_null() {
             continue;
         }
-        let value = json(yaml).map_err(|Unfit { path, problem }| ManifestError::NotJson {
-            document: document_number,
-            path: path.trim_start_matches('.').to_owned(),
-            problem,
-        })?;
-        take(value, document_number, "", &mut objects)?;
+        add(yaml, document_number, &mut objects)?;
     }
     if objects.is_empty() { Err(ManifestError::Empty) } else { Ok(objects) }
 }
@@ -69,6 +72,15 @@ pub fn parse_yaml(text: &str) -> Result<Vec<Value>, ManifestError> {
 /// How much aliases may add to any manifest, in bytes. Without a bound a text of some kilobytes can
 /// stand for any amount of memory.
 const ALIASED: usize = 1024 * 1024;
+
+/// Adds the objects of a document.
+fn add(yaml: Yaml, document: usize, objects: &mut Vec<Value>) -> Result<(), ManifestError> {
+    let value = json(yaml).map_err(|Unfit { path, problem }| {
+        let path = path.trim_start_matches('.').to_owned();
+        ManifestError::NotJson { document, path, problem }
+    })?;
+    take(value, document, "", objects)
+}
 
 fn take(
     value: Value,
@@ -223,6 +235,19 @@ mod tests {
         assert!(error("apiVersion: v1\nkind: List\nitems: 3\n").contains("items: Invalid value"));
         let text = error("apiVersion: v1\nkind: Job\nx: {y: [1, .nan]}\n");
         assert!(text.contains("document 1: x.y[1]: not a finite number"), "{text}");
+    }
+
+    #[test]
+    fn json_is_read_as_json() {
+        let long = "k".repeat(2_000);
+        let text = format!(
+            r#"{{"apiVersion": "v1", "kind": "Job", "a": "\ud83d\ude00", "<<": 1, "{long}": 0.5}}"#
+        );
+        let object = parse_yaml(&text).expect("parses").remove(0);
+        assert_eq!((&object["a"], &object["<<"]), (&"😀".into(), &1.into()));
+        assert_eq!(object[long], 0.5);
+        let text = error(r#"{"apiVersion": "v1", "kind": "Job", "a": 1, "a": 2}"#);
+        assert!(text.contains("duplicate") && text.contains("\"a\""), "{text}");
     }
 
     #[test]
