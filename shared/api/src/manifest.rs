@@ -49,11 +49,13 @@ pub fn parse_yaml(text: &str) -> Result<Vec<Value>, ManifestError> {
     }
     let room = Cell::new(text.len().saturating_mul(2).saturating_add(ALIASED));
     let documents = || serde_yaml_ng::Deserializer::from_str(text);
-    for (at, (measured, document)) in documents().zip(documents()).enumerate() {
+    // Only aliases make more of a text than it is.
+    let mut measured = text.contains('*').then(documents);
+    for (at, document) in documents().enumerate() {
         let document_number = at + 1;
-        if text.contains('*') {
+        if let Some(same) = measured.as_mut().and_then(Iterator::next) {
             // Whatever else is wrong is told by the second reading.
-            let _ = Room(&room).deserialize(measured);
+            let _ = Room(&room).deserialize(same);
         }
         if room.get() == 0 {
             return Err(ManifestError::TooLarge { document: document_number });
