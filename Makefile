@@ -1,9 +1,13 @@
 # The commands of a day's work; each target is safe to repeat.
-.PHONY: demo test lint audit
+.PHONY: demo test lint audit fuzz
 SHELL := /bin/bash
 
 # Bounds the whole of `cargo test`, builds included; a test that hangs must not hold CI.
 TEST_SECONDS ?= 2400
+
+# How long `fuzz` looks for what breaks each of the properties, and which: all of them.
+FUZZ_SECONDS ?= 600
+FUZZ_TARGETS ?= $(basename $(notdir $(wildcard fuzz/fuzz_targets/*.rs)))
 
 # A cluster of three workers renders a picture and loses one of them half way.
 demo:
@@ -26,7 +30,15 @@ lint: cargo-deny
 audit: cargo-deny
 	cargo deny --workspace check advisories
 
-# Not optimised: building it takes far longer than it will ever run.
+# Needs a nightly compiler, for the sanitizers.
+fuzz: cargo-fuzz
+	@for target in $(FUZZ_TARGETS); do fuzz/run $$target $(FUZZ_SECONDS) || exit 1; done
+
+# Not optimised: building them takes far longer than they will ever run.
 .PHONY: cargo-deny
 cargo-deny:
 	@cargo deny --version >/dev/null 2>&1 || cargo install --locked --debug cargo-deny
+
+.PHONY: cargo-fuzz
+cargo-fuzz:
+	@cargo fuzz --version >/dev/null 2>&1 || cargo install --locked --debug cargo-fuzz

@@ -5,6 +5,7 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use longshore_api::Warning;
 use longshore_api::accept::Representation;
+use longshore_api::field::MOST_TOLD;
 use longshore_api::table::{IncludeObject, TableOptions, table};
 use longshore_job::Millis;
 use serde_json::{Value, json};
@@ -141,10 +142,10 @@ impl Writer {
     }
 }
 
-/// A JSON answer with the given code and `Warning` headers.
+/// A JSON answer with the given code and `Warning` headers, the first of very many.
 pub(crate) fn answer(code: StatusCode, body: &Value, warnings: &[Warning]) -> Response {
     let mut response = (code, Json(body)).into_response();
-    for warning in warnings {
+    for warning in warnings.iter().take(MOST_TOLD) {
         if let Ok(value) = HeaderValue::from_str(&warning.header()) {
             response.headers_mut().append(header::WARNING, value);
         }

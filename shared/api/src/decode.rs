@@ -5,7 +5,7 @@ use k8s_openapi::api::batch::v1::Job;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Number, Value, json};
 
-use crate::field::{FieldError, Warning};
+use crate::field::{FieldError, MOST_TOLD, Warning};
 use crate::resource::Resource;
 use crate::schema::{Schema, Shape};
 
@@ -36,9 +36,9 @@ impl FieldValidation {
 /// Decodes a Job. `apiVersion` and `kind` may be left out, as the path of the request tells them.
 ///
 /// # Errors
-/// Every field of a wrong type and, with [`FieldValidation::Strict`], every unknown field; each with
-/// its path, in the order of the text. [`ApiError::undecodable`](crate::ApiError::undecodable) makes
-/// the reply of it.
+/// The fields of a wrong type and, with [`FieldValidation::Strict`], the unknown ones, up to
+/// [`MOST_TOLD`] of each; with their paths, in the order of the text.
+/// [`ApiError::undecodable`](crate::ApiError::undecodable) makes the reply of it.
 pub fn decode_job(
     value: Value,
     mode: FieldValidation,
@@ -55,23 +55,22 @@ pub fn decode<T: DeserializeOwned>(
     mut value: Value,
     mode: FieldValidation,
 ) -> Result<(T, Vec<Warning>), Vec<FieldError>> {
-    let mut found = Vec::new();
+    let mut found = Found::default();
     if value.is_object() {
         check_kind(&value, resource, &mut found);
     }
     check(Schema::of(resource), &mut value, "", &mut found);
+    let Found { mut errors, unknown, .. } = found;
     let secret = resource == Resource::Secrets;
     if secret {
-        found.iter_mut().for_each(|error| error.value = None);
+        errors.iter_mut().for_each(|error| error.value = None);
     }
 
-    let (strictness, mut errors): (Vec<_>, Vec<_>) =
-        found.into_iter().partition(FieldError::is_strictness);
     let mut warnings = Vec::new();
     match mode {
-        FieldValidation::Strict => errors.extend(strictness),
+        FieldValidation::Strict => errors.extend(unknown),
         FieldValidation::Warn => {
-            warnings.extend(strictness.iter().map(|error| Warning(error.to_string())));
+            warnings.extend(unknown.iter().map(|error| Warning(error.to_string())));
         }
         FieldValidation::Ignore => {}
     }
@@ -88,11 +87,49 @@ pub fn decode<T: DeserializeOwned>(
     }
 }
 
-fn check_kind(value: &Value, resource: Resource, errors: &mut Vec<FieldError>) {
+/// As many items as the lists of an object may have in all, where the items are objects themselves: a
+/// container takes two bytes of a body, and some thousand times that once it is decoded.
+const MAX_ITEMS: usize = 10_000;
+
+/// What was found, the first of each sort: there is no use in keeping a million errors.
+#[derive(Default)]
+struct Found {
+    errors: Vec<FieldError>,
+    unknown: Vec<FieldError>,
+    items: usize,
+}
+
+impl Found {
+    fn wrong(&mut self, path: &str, value: &Value, expected: &str) {
+        if self.errors.len() < MOST_TOLD {
+            let text = format!("must be {expected}");
+            self.errors.push(FieldError::wrong_type(path, shown(value), text));
+        }
+    }
+
+    /// Counts the items of a list; whether there may be so many.
+    fn items(&mut self, path: &str, count: usize) -> bool {
+        self.items = self.items.saturating_add(count);
+        let few = self.items <= MAX_ITEMS;
+        if !few {
+            let text = format!("an object may have at most {MAX_ITEMS} items in all its lists");
+            self.errors.push(FieldError::invalid_object(path, text));
+        }
+        few
+    }
+
+    fn unknown(&mut self, path: &str, key: &str) {
+        if self.unknown.len() < MOST_TOLD {
+            self.unknown.push(FieldError::unknown(join(path, key)));
+        }
+    }
+}
+
+fn check_kind(value: &Value, resource: Resource, found: &mut Found) {
     for (field, expected) in [("apiVersion", resource.api_version()), ("kind", resource.kind())] {
         match value.get(field) {
             Some(Value::String(text)) if text != expected => {
-                errors.push(FieldError::invalid(
+                found.errors.push(FieldError::invalid(
                     field,
                     text.as_str(),
                     format!("must be {expected:?}"),
@@ -105,11 +142,11 @@ fn check_kind(value: &Value, resource: Resource, errors: &mut Vec<FieldError>) {
 
 /// Holds a value against its schema and takes out what means "not set", so that the structs can
 /// decode the rest.
-fn check(schema: Schema<'_>, value: &mut Value, path: &str, errors: &mut Vec<FieldError>) {
+fn check(schema: Schema<'_>, value: &mut Value, path: &str, found: &mut Found) {
     match schema.shape() {
         Shape::Object(fields) => match value {
-            Value::Object(entries) => check_fields(fields, schema, entries, path, errors),
-            _ => wrong(path, value, "an object", errors),
+            Value::Object(entries) => check_fields(fields, schema, entries, path, found),
+            _ => found.wrong(path, value, "an object"),
         },
         Shape::Map(values) => match value {
             Value::Object(entries) => {
@@ -118,28 +155,32 @@ fn check(schema: Schema<'_>, value: &mut Value, path: &str, errors: &mut Vec<Fie
                     if entry.is_null() && matches!(values.shape(), Shape::String) {
                         *entry = json!("");
                     }
-                    check(values, entry, &format!("{path}[{key}]"), errors);
+                    check(values, entry, &format!("{path}[{key}]"), found);
                 }
             }
-            _ => wrong(path, value, "an object", errors),
+            _ => found.wrong(path, value, "an object"),
         },
         Shape::Array(items) => match value {
             Value::Array(list) => {
+                let objects = matches!(items.shape(), Shape::Object(_));
+                if objects && !found.items(path, list.len()) {
+                    return;
+                }
                 for (at, item) in list.iter_mut().enumerate() {
-                    check(items, item, &format!("{path}[{at}]"), errors);
+                    check(items, item, &format!("{path}[{at}]"), found);
                 }
             }
-            _ => wrong(path, value, "a list", errors),
+            _ => found.wrong(path, value, "a list"),
         },
-        Shape::String if !value.is_string() => wrong(path, value, "a string", errors),
-        Shape::Boolean if !value.is_boolean() => wrong(path, value, "a boolean", errors),
-        Shape::Number if !value.is_number() => wrong(path, value, "a number", errors),
+        Shape::String if !value.is_string() => found.wrong(path, value, "a string"),
+        Shape::Boolean if !value.is_boolean() => found.wrong(path, value, "a boolean"),
+        Shape::Number if !value.is_number() => found.wrong(path, value, "a number"),
         Shape::IntOrString if !value.is_string() && !value.is_number() => {
-            wrong(path, value, "a string or a number", errors);
+            found.wrong(path, value, "a string or a number");
         }
-        Shape::Integer { narrow } => check_integer(value, narrow, path, errors),
+        Shape::Integer { narrow } => check_integer(value, narrow, path, found),
         Shape::Time if value.as_str().is_none_or(|text| text.parse::<Timestamp>().is_err()) => {
-            wrong(path, value, "a time such as 2006-01-02T15:04:05Z", errors);
+            found.wrong(path, value, "a time such as 2006-01-02T15:04:05Z");
         }
         _ => {}
     }
@@ -150,34 +191,30 @@ fn check_fields(
     schema: Schema<'_>,
     entries: &mut Map<String, Value>,
     path: &str,
-    errors: &mut Vec<FieldError>,
+    found: &mut Found,
 ) {
     for (key, _) in entries.iter() {
         if !fields.contains_key(key) {
-            errors.push(FieldError::unknown(join(path, key)));
+            found.unknown(path, key);
         }
     }
     entries.retain(|key, value| !value.is_null() && fields.contains_key(key));
     for (key, value) in entries.iter_mut() {
         if let Some(schema) = schema.field(key) {
-            check(schema, value, &join(path, key), errors);
+            check(schema, value, &join(path, key), found);
         }
     }
 }
 
-fn check_integer(value: &Value, narrow: bool, path: &str, errors: &mut Vec<FieldError>) {
+fn check_integer(value: &Value, narrow: bool, path: &str, found: &mut Found) {
     match value.as_number().map(Number::as_i64) {
         Some(Some(n)) if narrow && i32::try_from(n).is_err() => {
-            wrong(path, value, "a 32-bit integer", errors);
+            found.wrong(path, value, "a 32-bit integer");
         }
         Some(Some(_)) => {}
-        Some(None) if value.is_u64() => wrong(path, value, "a 64-bit integer", errors),
-        _ => wrong(path, value, "an integer", errors),
+        Some(None) if value.is_u64() => found.wrong(path, value, "a 64-bit integer"),
+        _ => found.wrong(path, value, "an integer"),
     }
-}
-
-fn wrong(path: &str, value: &Value, expected: &str, errors: &mut Vec<FieldError>) {
-    errors.push(FieldError::wrong_type(path, shown(value), format!("must be {expected}")));
 }
 
 /// The value for the message: whole if it is short, else only what it is.
@@ -236,6 +273,32 @@ mod tests {
                 r#"unknown field "spec.template.spec.containers[0].imagee""#,
             ]
         );
+    }
+
+    #[test]
+    fn of_very_many_errors_the_first_are_told() {
+        let unknown: Map<String, Value> = (0..1_000).map(|n| (n.to_string(), json!(1))).collect();
+        let mut job = json!({"spec": unknown});
+        job["spec"]["template"] = json!({"spec": {"containers": vec![1; 1_000]}});
+        let errors = errors(job);
+        assert_eq!(errors.len(), 2 * MOST_TOLD);
+        assert!(errors[0].contains("containers[0]: Invalid value: 1"), "{}", errors[0]);
+        assert_eq!(errors[MOST_TOLD], r#"unknown field "spec.0""#);
+    }
+
+    #[test]
+    fn lists_are_not_decoded_to_many_times_their_size() {
+        let job = |count: usize| {
+            let containers = vec![json!({}); count];
+            json!({"spec": {"template": {"spec": {
+                "containers": containers, "initContainers": [{"name": "a"}]}}}})
+        };
+        assert_eq!(
+            errors(job(MAX_ITEMS)),
+            ["spec.template.spec.initContainers: Invalid value: an object may have at most 10000 \
+              items in all its lists"]
+        );
+        assert!(errors(job(MAX_ITEMS - 1)).is_empty());
     }
 
     #[test]

@@ -25,15 +25,10 @@ pub const LEGACY_CONTROLLER_UID_LABEL: &str = "controller-uid";
 pub fn set_defaults(job: &mut Job) {
     let Some(spec) = &mut job.spec else { return };
     set_job_defaults(spec);
-    let template_labels = spec.template.metadata.as_ref().and_then(|m| m.labels.as_ref());
-    if job.metadata.labels.as_ref().is_none_or(BTreeMap::is_empty)
-        && let Some(labels) = template_labels.filter(|labels| !labels.is_empty())
-    {
-        job.metadata.labels = Some(labels.clone());
-    }
     if let Some(pod) = &mut spec.template.spec {
         set_pod_defaults(pod);
     }
+    set_labels(job);
 }
 
 /// Makes a decoded Job ready to be stored for the first time: its namespace, uid, creation time and
@@ -52,6 +47,20 @@ pub fn prepare_create(job: &mut Job, namespace: &str, uid: &str, now: Millis) {
         && spec.manual_selector != Some(true)
     {
         generate_selector(spec, &name, uid);
+    }
+    // Those that were just generated count too, as with Kubernetes, which fills in the defaults again
+    // when it reads what it has stored.
+    set_labels(job);
+}
+
+/// The Pods' labels become the Job's where it has none.
+fn set_labels(job: &mut Job) {
+    let template = job.spec.as_ref().and_then(|spec| spec.template.metadata.as_ref());
+    let labels = template.and_then(|metadata| metadata.labels.as_ref());
+    if job.metadata.labels.as_ref().is_none_or(BTreeMap::is_empty)
+        && let Some(labels) = labels.filter(|labels| !labels.is_empty())
+    {
+        job.metadata.labels = Some(labels.clone());
     }
 }
 
@@ -203,7 +212,11 @@ mod tests {
             json!({
                 "apiVersion": "batch/v1", "kind": "Job",
                 "metadata": {"name": "a", "namespace": "default", "uid": "u-1", "generation": 1,
-                    "creationTimestamp": "2023-11-14T22:13:20Z"},
+                    "creationTimestamp": "2023-11-14T22:13:20Z",
+                    "labels": {
+                        "batch.kubernetes.io/controller-uid": "u-1",
+                        "batch.kubernetes.io/job-name": "a",
+                        "controller-uid": "u-1", "job-name": "a"}},
                 "spec": {
                     "backoffLimit": 6, "completionMode": "NonIndexed", "completions": 1,
                     "manualSelector": false, "parallelism": 1,

@@ -2,7 +2,7 @@
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Status, StatusCause, StatusDetails};
 
-use crate::field::{FieldError, aggregate};
+use crate::field::{FieldError, MOST_TOLD, aggregate};
 use crate::resource::Resource;
 
 /// A request that failed: what a client gets in place of an object.
@@ -52,7 +52,7 @@ impl ApiError {
         Self::new(409, "Conflict", message).about(resource, name)
     }
 
-    /// `Job.batch "x" is invalid: …` with a cause for every error.
+    /// `Job.batch "x" is invalid: …` with a cause for every error, up to [`MOST_TOLD`].
     pub fn invalid(resource: Resource, name: &str, errors: &[FieldError]) -> Self {
         let message =
             format!("{} {name:?} is invalid: {}", resource.qualified_kind(), aggregate(errors));
@@ -72,7 +72,8 @@ impl ApiError {
         let kind = resource.kind();
         let strict = errors.iter().all(FieldError::is_strictness);
         let what = if strict {
-            let texts: Vec<String> = errors.iter().map(FieldError::to_string).collect();
+            let told = errors.iter().take(MOST_TOLD);
+            let texts: Vec<String> = told.map(FieldError::to_string).collect();
             format!("strict decoding error: {}", texts.join(", "))
         } else {
             aggregate(errors)
@@ -210,6 +211,7 @@ fn group(resource: Resource) -> Option<String> {
 fn causes(errors: &[FieldError]) -> Vec<StatusCause> {
     errors
         .iter()
+        .take(MOST_TOLD)
         .map(|error| StatusCause {
             reason: Some(error.kind.reason().to_owned()),
             message: Some(error.body()),
@@ -248,6 +250,20 @@ mod tests {
         assert_eq!(causes.len(), 2);
         assert_eq!(causes[0].field.as_deref(), Some("spec.completions"));
         assert_eq!(causes[0].reason.as_deref(), Some("FieldValueRequired"));
+    }
+
+    #[test]
+    fn of_a_million_errors_the_first_are_told() {
+        let errors =
+            vec![FieldError::required("spec.template.spec.containers[0].image", ""); 1_000_000];
+        for error in [
+            ApiError::invalid(Resource::Jobs, "x", &errors),
+            ApiError::undecodable(Resource::Jobs, &errors),
+        ] {
+            assert!(error.message.contains("and 999900 more"), "{}", error.message);
+            let causes = error.details.and_then(|details| details.causes).expect("causes");
+            assert_eq!(causes.len(), MOST_TOLD);
+        }
     }
 
     #[test]

@@ -203,14 +203,22 @@ impl Warning {
     }
 }
 
-/// The errors as Kubernetes prints several at once: one as it is, more in brackets, no text twice.
+/// As many errors or warnings as are told at once, as in Kubernetes' strict decoding. A body can hold a
+/// million mistakes, and an answer that told them all would be many times as large.
+pub const MOST_TOLD: usize = 100;
+
+/// The errors as Kubernetes prints several at once: one as it is, more in brackets, no text twice. Of
+/// very many only the first are printed.
 pub fn aggregate(errors: &[FieldError]) -> String {
     let mut texts: Vec<String> = Vec::new();
-    for error in errors {
+    for error in errors.iter().take(MOST_TOLD) {
         let text = error.to_string();
         if !texts.contains(&text) {
             texts.push(text);
         }
+    }
+    if let Some(more) = errors.len().checked_sub(MOST_TOLD).filter(|more| *more > 0) {
+        texts.push(format!("and {more} more"));
     }
     match texts.as_slice() {
         [one] => one.clone(),
@@ -249,6 +257,8 @@ mod tests {
     fn several_errors_stand_in_brackets() {
         let errors = [FieldError::required("a", ""), FieldError::required("b", "")];
         assert_eq!(aggregate(&errors), "[a: Required value, b: Required value]");
+        let many = vec![FieldError::required("a", ""); MOST_TOLD + 7];
+        assert_eq!(aggregate(&many), "[a: Required value, and 7 more]");
     }
 
     #[test]

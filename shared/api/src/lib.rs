@@ -67,6 +67,7 @@ mod validate_security;
 #[cfg(test)]
 mod validate_tests;
 mod validate_volume;
+mod yaml_size;
 
 pub use errors::ApiError;
 pub use field::{FieldError, FieldErrorKind, Warning};

@@ -1,8 +1,13 @@
 //! Manifests: YAML or JSON text, with one or more objects.
 
+use std::cell::Cell;
+
 use serde::Deserialize;
+use serde::de::DeserializeSeed;
 use serde_json::{Map, Number, Value};
 use serde_yaml_ng::Value as Yaml;
+
+use crate::yaml_size::Room;
 
 /// Why a manifest can't be read. The text names the line, or the document, or the field.
 #[derive(Debug, thiserror::Error)]
@@ -12,6 +17,8 @@ pub enum ManifestError {
         #[source]
         source: serde_yaml_ng::Error,
     },
+    #[error("document {document}: its aliases make too much of it: write out what they stand for")]
+    TooLarge { document: usize },
     #[error("document {document}: {path}: {problem}")]
     NotJson { document: usize, path: String, problem: &'static str },
     #[error("document {document} is {found}, not an object with apiVersion and kind")]
@@ -25,28 +32,56 @@ pub enum ManifestError {
 }
 
 /// The objects of a manifest in their order. Documents are separated by `---`, empty ones skipped,
-/// and the items of a `List` (or `JobList`) taken one by one. JSON is read too, as it is YAML.
+/// and the items of a `List` (or `JobList`) taken one by one. The text may also be JSON.
 ///
 /// # Errors
-/// A text that isn't YAML, a key given twice, and an object without `apiVersion` or `kind`.
+/// A text that isn't YAML, a key given twice, an object without `apiVersion` or `kind`, and aliases
+/// that make far more of the text than it is.
 pub fn parse_yaml(text: &str) -> Result<Vec<Value>, ManifestError> {
     let mut objects = Vec::new();
-    for (at, document) in serde_yaml_ng::Deserializer::from_str(text).enumerate() {
+    // Nearly all of JSON is YAML as well, but not its escapes for text beyond 16 bits. What is wrong with
+    // a text that only looks like JSON is told by the reading as YAML.
+    if text.trim_start().starts_with('{')
+        && let Ok(object) = serde_json::from_str(text)
+    {
+        add(object, 1, &mut objects)?;
+        return Ok(objects);
+    }
+    let room = Cell::new(text.len().saturating_mul(2).saturating_add(ALIASED));
+    let documents = || serde_yaml_ng::Deserializer::from_str(text);
+    // Only aliases make more of a text than it is.
+    let mut measured = text.contains('*').then(documents);
+    for (at, document) in documents().enumerate() {
         let document_number = at + 1;
+        if let Some(same) = measured.as_mut().and_then(Iterator::next) {
+            // Whatever else is wrong is told by the second reading.
+            let _ = Room(&room).deserialize(same);
+        }
+        if room.get() == 0 {
+            return Err(ManifestError::TooLarge { document: document_number });
+        }
         let mut yaml =
             Yaml::deserialize(document).map_err(|source| ManifestError::NotYaml { source })?;
         yaml.apply_merge().map_err(|source| ManifestError::NotYaml { source })?;
         if yaml.is_null() {
             continue;
         }
-        let value = json(yaml, "").map_err(|(path, problem)| ManifestError::NotJson {
-            document: document_number,
-            path,
-            problem,
-        })?;
-        take(value, document_number, "", &mut objects)?;
+        add(yaml, document_number, &mut objects)?;
     }
     if objects.is_empty() { Err(ManifestError::Empty) } else { Ok(objects) }
+}
+
+/// How much aliases may add to any manifest, in bytes. Without a bound a text of some kilobytes can
+/// stand for any amount of memory.
+const ALIASED: usize = 1024 * 1024;
+
+/// Adds the objects of a document.
+fn add(yaml: Yaml, document: usize, objects: &mut Vec<Value>) -> Result<(), ManifestError> {
+    let value = json(yaml).map_err(|Unfit { path, problem }| {
+        let path = path.trim_start_matches('.').to_owned();
+        ManifestError::NotJson { document, path, problem }
+    })?;
+    take(value, document, "", objects)
 }
 
 fn take(
@@ -98,7 +133,23 @@ fn take(
     Ok(())
 }
 
-fn json(yaml: Yaml, path: &str) -> Result<Value, (String, &'static str)> {
+/// What JSON can't hold, and where it is; the path is put together on the way back.
+struct Unfit {
+    path: String,
+    problem: &'static str,
+}
+
+impl Unfit {
+    fn here(problem: &'static str) -> Self {
+        Self { path: String::new(), problem }
+    }
+
+    fn below(self, place: &str) -> Self {
+        Self { path: format!("{place}{}", self.path), ..self }
+    }
+}
+
+fn json(yaml: Yaml) -> Result<Value, Unfit> {
     Ok(match yaml {
         Yaml::Null => Value::Null,
         Yaml::Bool(b) => Value::Bool(b),
@@ -108,13 +159,13 @@ fn json(yaml: Yaml, path: &str) -> Result<Value, (String, &'static str)> {
             (None, Some(n)) => n.into(),
             _ => {
                 let n = n.as_f64().and_then(Number::from_f64);
-                Value::Number(n.ok_or_else(|| (path.to_owned(), "not a finite number"))?)
+                Value::Number(n.ok_or_else(|| Unfit::here("not a finite number"))?)
             }
         },
         Yaml::Sequence(items) => {
             let mut list = Vec::with_capacity(items.len());
             for (at, item) in items.into_iter().enumerate() {
-                list.push(json(item, &format!("{path}[{at}]"))?);
+                list.push(json(item).map_err(|unfit| unfit.below(&format!("[{at}]")))?);
             }
             Value::Array(list)
         }
@@ -125,17 +176,18 @@ fn json(yaml: Yaml, path: &str) -> Result<Value, (String, &'static str)> {
                     Yaml::String(key) => key,
                     Yaml::Bool(key) => key.to_string(),
                     Yaml::Number(key) => key.to_string(),
-                    _ => return Err((path.to_owned(), "a key is neither text nor a number")),
+                    _ => return Err(Unfit::here("a key is neither text nor a number")),
                 };
-                let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
-                let entry = json(entry, &path)?;
-                if object.insert(key, entry).is_some() {
-                    return Err((path, "the key is given twice"));
+                let place = |unfit: Unfit| unfit.below(&format!(".{key}"));
+                let entry = json(entry).map_err(place)?;
+                if object.contains_key(&key) {
+                    return Err(place(Unfit::here("the key is given twice")));
                 }
+                object.insert(key, entry);
             }
             Value::Object(object)
         }
-        Yaml::Tagged(_) => return Err((path.to_owned(), "tags such as !name are not supported")),
+        Yaml::Tagged(_) => return Err(Unfit::here("tags such as !name are not supported")),
     })
 }
 
@@ -183,7 +235,21 @@ mod tests {
         assert!(error("kind: Job\n").contains("apiVersion: Required value"));
         assert!(error("# nothing\n").contains("holds no object"));
         assert!(error("apiVersion: v1\nkind: List\nitems: 3\n").contains("items: Invalid value"));
-        assert!(error("apiVersion: v1\nkind: Job\nx: .nan\n").contains("x: not a finite number"));
+        let text = error("apiVersion: v1\nkind: Job\nx: {y: [1, .nan]}\n");
+        assert!(text.contains("document 1: x.y[1]: not a finite number"), "{text}");
+    }
+
+    #[test]
+    fn json_is_read_as_json() {
+        let long = "k".repeat(2_000);
+        let text = format!(
+            r#"{{"apiVersion": "v1", "kind": "Job", "a": "\ud83d\ude00", "<<": 1, "{long}": 0.5}}"#
+        );
+        let object = parse_yaml(&text).expect("parses").remove(0);
+        assert_eq!((&object["a"], &object["<<"]), (&"😀".into(), &1.into()));
+        assert_eq!(object[long], 0.5);
+        let text = error(r#"{"apiVersion": "v1", "kind": "Job", "a": 1, "a": 2}"#);
+        assert!(text.contains("duplicate") && text.contains("\"a\""), "{text}");
     }
 
     #[test]
@@ -191,5 +257,35 @@ mod tests {
         let text = "apiVersion: v1\nkind: Job\na: &a {x: 1}\nb: {<<: *a, y: 2}\n";
         let objects = parse_yaml(text).expect("parses");
         assert_eq!(objects[0]["b"], serde_json::json!({"x": 1, "y": 2}));
+    }
+    #[test]
+    fn aliases_cannot_blow_a_manifest_up() {
+        let head = "apiVersion: v1\nkind: Job\n";
+        let list = |item: &str, count: usize| vec![item; count].join(",");
+        let wide = format!("{head}a: &a [{}]\nb: [{}]\n", list("x", 2_000), list("*a", 2_000));
+        let long = format!("{head}a: &a {}\nb: [{}]\n", "x".repeat(10_000), list("*a", 2_000));
+        let mut deep = format!("{head}a0: &a0 [{}]\n", list("x", 9));
+        for level in 1..9 {
+            let items = list(&format!("*a{}", level - 1), 9);
+            deep.push_str(&format!("a{level}: &a{level} [{items}]\n"));
+        }
+        for text in [&wide, &long] {
+            let text = error(text);
+            assert!(text.contains("document 1: its aliases make too much of it"), "{text}");
+        }
+        assert!(parse_yaml(&deep).is_err());
+        let tame = format!("{head}a: &a [{}]\nb: [{}]\n", list("x", 100), list("*a", 100));
+        assert_eq!(parse_yaml(&tame).expect("parses")[0]["b"][99][99], "x");
+    }
+
+    /// The way to each value is written out only for one that is wrong: here all of them would take
+    /// gigabytes.
+    #[test]
+    fn long_keys_above_many_values_are_read_in_no_time() {
+        let key = "k".repeat(1_000);
+        let (open, close) = (format!("{{{key}: ").repeat(100), "}".repeat(100));
+        let items = "1,".repeat(50_000);
+        let text = format!("apiVersion: v1\nkind: Job\na: {open}[{items}]{close}\n");
+        assert!(parse_yaml(&text).is_ok());
     }
 }

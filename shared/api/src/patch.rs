@@ -71,9 +71,10 @@ pub const PATCH_TYPES: [&str; 3] = [
 
 /// As many operations as a JSON patch may have.
 const MAX_OPERATIONS: usize = 1_000;
-/// As many values as an object may hold, and as deep as it may be nested, while it is patched; so
-/// that a patch can't blow an object up by copying it into itself.
+/// As many values and bytes as a JSON patch may add, copy and move in all, and as deep as an object may
+/// be nested while it is patched; so that a patch can't blow an object up by copying it into itself.
 const MAX_VALUES: usize = 500_000;
+const MAX_BYTES: usize = 3 * 1024 * 1024;
 const MAX_DEPTH: usize = 128;
 
 /// The object after the patch. Lists are merged as the object's kind asks for; an object without a
@@ -113,27 +114,55 @@ fn json_patch(current: &Value, body: &[u8]) -> Result<Value, PatchError> {
         return Err(PatchError::Malformed(text));
     }
     let mut patched = current.clone();
+    let mut room = Room { values: MAX_VALUES, bytes: MAX_BYTES };
     for operation in &operations {
-        json_patch::patch_unsafe(&mut patched, std::slice::from_ref(operation))
-            .map_err(|error| PatchError::Inapplicable(error.to_string()))?;
-        let grows = !matches!(operation, PatchOperation::Test(_) | PatchOperation::Remove(_));
-        if grows && !within(&patched, MAX_DEPTH, &mut MAX_VALUES.clone()) {
+        if !room.take_operation(operation, &patched) {
             return Err(PatchError::Inapplicable("it makes the object too large".into()));
         }
+        json_patch::patch_unsafe(&mut patched, std::slice::from_ref(operation))
+            .map_err(|error| PatchError::Inapplicable(error.to_string()))?;
     }
     Ok(patched)
 }
 
-/// Whether a value is no deeper than `depth` and takes no more than what is left of `values`.
-fn within(value: &Value, depth: usize, values: &mut usize) -> bool {
-    if depth == 0 || *values == 0 {
-        return false;
+/// What is left for a JSON patch to put into the object.
+struct Room {
+    values: usize,
+    bytes: usize,
+}
+
+impl Room {
+    /// Takes the room for what an operation puts into the object; whether there is enough.
+    fn take_operation(&mut self, operation: &PatchOperation, object: &Value) -> bool {
+        let put = match operation {
+            PatchOperation::Add(add) => Some(&add.value),
+            PatchOperation::Replace(replace) => Some(&replace.value),
+            PatchOperation::Copy(copy) => object.pointer(copy.from.as_str()),
+            PatchOperation::Move(moved) => object.pointer(moved.from.as_str()),
+            PatchOperation::Remove(_) | PatchOperation::Test(_) => return true,
+        };
+        // Without a value the operation will fail.
+        let Some(put) = put else { return true };
+        let depth = MAX_DEPTH.saturating_sub(operation.path().count());
+        self.take(put, depth)
     }
-    *values -= 1;
-    match value {
-        Value::Array(items) => items.iter().all(|item| within(item, depth - 1, values)),
-        Value::Object(fields) => fields.values().all(|field| within(field, depth - 1, values)),
-        _ => true,
+
+    fn take(&mut self, value: &Value, depth: usize) -> bool {
+        let length = match value {
+            Value::String(text) => text.len(),
+            Value::Object(fields) => fields.keys().map(String::len).sum(),
+            _ => 0,
+        };
+        if depth == 0 || self.values == 0 || self.bytes < length {
+            return false;
+        }
+        self.values -= 1;
+        self.bytes -= length;
+        match value {
+            Value::Array(items) => items.iter().all(|item| self.take(item, depth - 1)),
+            Value::Object(fields) => fields.values().all(|field| self.take(field, depth - 1)),
+            _ => true,
+        }
     }
 }
 
@@ -191,6 +220,32 @@ mod tests {
         let copies: Vec<Value> =
             (0..60).map(|n| json!({"op": "copy", "from": "", "path": format!("/x{n}")})).collect();
         let error = patched(PatchType::Json, json!({"a": 1}), json!(copies)).expect_err("refused");
+        assert!(matches!(error, PatchError::Inapplicable(_)), "{error}");
+        // Few values, but long ones.
+        let copies: Vec<Value> = (0..900)
+            .map(|n| json!({"op": "copy", "from": "/long", "path": format!("/x{n}")}))
+            .collect();
+        let object = json!({"long": "x".repeat(100_000)});
+        let error = patched(PatchType::Json, object, json!(copies)).expect_err("refused");
+        assert!(matches!(error, PatchError::Inapplicable(_)), "{error}");
+    }
+
+    #[test]
+    fn an_object_cannot_be_nested_ever_deeper() {
+        let deeper = json!([
+            {"op": "copy", "from": "", "path": "/a"}, {"op": "move", "from": "/a", "path": "/b"}
+        ]);
+        assert!(patched(PatchType::Json, json!({"c": 1}), deeper).is_ok());
+        let moves: Vec<Value> = (0..200)
+            .flat_map(|_| {
+                [
+                    json!({"op": "add", "path": "/new", "value": {}}),
+                    json!({"op": "move", "from": "/old", "path": "/new/old"}),
+                    json!({"op": "move", "from": "/new", "path": "/old"}),
+                ]
+            })
+            .collect();
+        let error = patched(PatchType::Json, json!({"old": 1}), json!(moves)).expect_err("refused");
         assert!(matches!(error, PatchError::Inapplicable(_)), "{error}");
     }
 

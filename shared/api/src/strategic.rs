@@ -1,6 +1,8 @@
 //! Strategic merge patches, as `k8s.io/apimachinery/pkg/util/strategicpatch` applies them.
 
-use serde_json::{Map, Value, json};
+use std::collections::{HashMap, HashSet};
+
+use serde_json::{Map, Value};
 
 use crate::patch::PatchError;
 use crate::schema::Schema;
@@ -40,16 +42,18 @@ fn merge_map(
     }
     if let Some(keep) = patch.remove(RETAIN_KEYS) {
         let keep = list(RETAIN_KEYS, keep)?;
-        current.retain(|key, _| keep.iter().any(|kept| kept == key));
+        let keep: HashSet<&str> = keep.iter().filter_map(Value::as_str).collect();
+        current.retain(|key, _| keep.contains(key.as_str()));
     }
 
+    let mut removed = HashSet::new();
     for (key, value) in patch {
         if key.starts_with(ORDER) {
             list(&key, value)?;
             continue;
         }
         if let Some(field) = key.strip_prefix(DELETE_FROM) {
-            let gone = list(&key, value)?;
+            let gone: HashSet<Value> = list(&key, value)?.into_iter().collect();
             if let Some(Value::Array(items)) = current.get_mut(field) {
                 items.retain(|item| !gone.contains(item));
             }
@@ -58,7 +62,7 @@ fn merge_map(
         let field = schema.and_then(|schema| schema.field(&key));
         match value {
             Value::Null => {
-                current.shift_remove(&key);
+                removed.insert(key);
             }
             Value::Object(patch) => {
                 let before = match current.get_mut(&key) {
@@ -80,6 +84,7 @@ fn merge_map(
             }
         }
     }
+    current.retain(|key, _| !removed.contains(key));
     Ok(current)
 }
 
@@ -105,13 +110,11 @@ fn merge_list(
     };
 
     let Some(key) = merged.merge_key() else {
-        for item in patch {
-            if !current.contains(&item) {
-                current.push(item);
-            }
-        }
+        let mut known: HashSet<Value> = current.iter().cloned().collect();
+        current.extend(patch.into_iter().filter(|item| known.insert(item.clone())));
         return Ok(current);
     };
+    let mut merged = Keyed::new(key, current);
     for item in patch {
         let Value::Object(mut item) = item else {
             return Err(PatchError::Inapplicable(format!("{name}: the items must be objects")));
@@ -122,23 +125,69 @@ fn merge_list(
             });
             return Err(PatchError::Inapplicable(text));
         };
-        let directive = item.get(DIRECTIVE).cloned();
-        if directive == Some(json!("delete")) {
-            current.retain(|existing| existing.get(key) != Some(&identity));
-            continue;
+        match item.get(DIRECTIVE).and_then(Value::as_str) {
+            Some("delete") => {
+                merged.remove(&identity);
+                continue;
+            }
+            Some("merge") => {
+                item.shift_remove(DIRECTIVE);
+            }
+            _ => {}
         }
-        if directive == Some(json!("merge")) {
-            item.shift_remove(DIRECTIVE);
-        }
-        let existing = current.iter_mut().find(|existing| existing.get(key) == Some(&identity));
-        match existing {
+        match merged.find(&identity) {
             Some(Value::Object(existing)) => {
                 *existing = merge_map(items, std::mem::take(existing), item)?;
             }
-            _ => current.push(Value::Object(merge_map(items, Map::new(), item)?)),
+            _ => {
+                let item = merge_map(items, Map::new(), item)?;
+                merged.push(identity, Value::Object(item));
+            }
         }
     }
-    Ok(current)
+    Ok(merged.items())
+}
+
+/// A list whose items are found by the value of a key. A list of a patch may be as long as a body, so
+/// that a search through all items for each of them takes hours.
+struct Keyed {
+    /// `None` where an item was removed.
+    items: Vec<Option<Value>>,
+    /// The places of the items by that value; there may be several, as in a list of ports.
+    places: HashMap<Value, Vec<usize>>,
+}
+
+impl Keyed {
+    fn new(key: &str, list: Vec<Value>) -> Self {
+        let mut places: HashMap<Value, Vec<usize>> = HashMap::new();
+        for (at, item) in list.iter().enumerate() {
+            if let Some(identity) = item.get(key) {
+                places.entry(identity.clone()).or_default().push(at);
+            }
+        }
+        Self { items: list.into_iter().map(Some).collect(), places }
+    }
+
+    /// The first item of an identity.
+    fn find(&mut self, identity: &Value) -> Option<&mut Value> {
+        let first = *self.places.get(identity)?.first()?;
+        self.items[first].as_mut()
+    }
+
+    fn push(&mut self, identity: Value, item: Value) {
+        self.places.entry(identity).or_default().push(self.items.len());
+        self.items.push(Some(item));
+    }
+
+    fn remove(&mut self, identity: &Value) {
+        for place in self.places.remove(identity).unwrap_or_default() {
+            self.items[place] = None;
+        }
+    }
+
+    fn items(self) -> Vec<Value> {
+        self.items.into_iter().flatten().collect()
+    }
 }
 
 /// Whether an item of a list is nothing but a directive for the whole list.
@@ -161,6 +210,8 @@ fn unknown_directive(directive: &Value) -> PatchError {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
     use crate::resource::Resource;
 
@@ -235,5 +286,41 @@ mod tests {
         let error = merge(Schema::of(Resource::Jobs), json!({}), job(json!([{"image": "x"}])));
         let text = error.expect_err("refused").to_string();
         assert!(text.contains("does not contain declared merge key: name"), "{text}");
+    }
+    #[test]
+    fn items_that_are_there_twice_are_removed_together() {
+        let ports = |list: Value| job(json!([{"name": "a", "ports": list}]));
+        let current = ports(json!([
+            {"containerPort": 1, "protocol": "TCP"}, {"containerPort": 2},
+            {"containerPort": 1, "protocol": "UDP"}
+        ]));
+        let patch = ports(json!([
+            {"containerPort": 1, "$patch": "delete"}, {"containerPort": 1, "name": "x"}
+        ]));
+        let after = ports(json!([{"containerPort": 2}, {"containerPort": 1, "name": "x"}]));
+        assert_eq!(merged(current, patch), after);
+    }
+
+    #[test]
+    fn long_lists_are_merged_in_no_time() {
+        let texts: Vec<String> = (0..20_000).map(|n| format!("x{n}")).collect();
+        let keys = |value: Value| -> Value {
+            texts.iter().map(|text| (text.clone(), value.clone())).collect::<Map<_, _>>().into()
+        };
+        let named = |rest: Value| -> Value {
+            let item = |name: &String| json!({"name": name, "$patch": rest});
+            texts.iter().map(item).collect()
+        };
+        let patch = json!({"metadata": {"finalizers": texts, "labels": keys(json!("y"))}});
+        let current = merged(json!({}), patch.clone());
+        assert_eq!(merged(current.clone(), patch), current);
+        let patch = json!({"metadata": {
+            "$deleteFromPrimitiveList/finalizers": texts, "labels": keys(Value::Null)}});
+        let empty = json!({"metadata": {"finalizers": [], "labels": {}}});
+        assert_eq!(merged(current, patch), empty);
+
+        let current = merged(job(json!([])), job(named(json!("merge"))));
+        assert_eq!(merged(current.clone(), job(named(json!("merge")))), current);
+        assert_eq!(merged(current, job(named(json!("delete")))), job(json!([])));
     }
 }

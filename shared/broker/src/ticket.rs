@@ -22,12 +22,16 @@ impl Ticket {
         Self { version: VERSION, shard, uid: uid.into(), index, attempt }
     }
 
-    pub(crate) fn encode(&self) -> Vec<u8> {
+    /// A message's body.
+    pub fn encode(&self) -> Vec<u8> {
         serde_json::to_vec(self).expect("a ticket has only numbers and text")
     }
 
-    /// Reads a message's body; the error says what is wrong with it.
-    pub(crate) fn decode(body: &[u8]) -> Result<Self, String> {
+    /// Reads a message's body.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn decode(body: &[u8]) -> Result<Self, String> {
         let ticket: Self = serde_json::from_slice(body).map_err(|e| e.to_string())?;
         if ticket.version == VERSION {
             Ok(ticket)

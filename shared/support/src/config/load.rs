@@ -1,10 +1,10 @@
 //! Putting the layers together, and judging the result.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use config::{Config, Environment, File, FileFormat, Map};
+use config::{Config, Environment, File, FileFormat, Source};
 use serde_json::Value;
 use thiserror::Error;
 use tracing::{info, warn};
@@ -34,7 +34,21 @@ impl Settings {
     /// of the wrong type or out of range. The message names the key, and never
     /// a secret's value.
     pub fn load(file: Option<&Path>, flags: &[(&str, String)]) -> Result<Self, ConfigError> {
-        Self::load_from(file, flags, None)
+        let text = file.map(read).transpose()?;
+        Self::layered(file.zip(text.as_deref()), flags, environment())
+    }
+
+    /// Reads the same layers from what is given: the text of a file, with its name for messages, and
+    /// variables in place of the environment's.
+    ///
+    /// # Errors
+    /// As [`Settings::load`], but for those of reading a file.
+    pub fn parse(
+        file: &Path,
+        text: &str,
+        variables: HashMap<String, String>,
+    ) -> Result<Self, ConfigError> {
+        Self::layered(Some((file, text)), &[], variables)
     }
 
     /// Logs the settings in force, secrets redacted, and warns of variables that
@@ -42,23 +56,20 @@ impl Settings {
     pub fn announce(&self) {
         let text = serde_json::to_string(self).unwrap_or_default();
         info!("settings: {text}");
-        for name in unknown_variables(std::env::vars_os().filter_map(|(k, _)| k.into_string().ok()))
-        {
+        for name in unknown_variables(environment().into_keys()) {
             warn!("{name} is no setting of Longshore: ignored");
         }
     }
 
-    fn load_from(
-        file: Option<&Path>,
+    fn layered(
+        file: Option<(&Path, &str)>,
         flags: &[(&str, String)],
-        variables: Option<Map<String, String>>,
+        variables: HashMap<String, String>,
     ) -> Result<Self, ConfigError> {
         let mut builder = Config::builder();
-        if let Some(file) = file {
-            let text = std::fs::read_to_string(file)
-                .map_err(|error| file_error(file, error.to_string()))?;
-            let source = File::from_str(&text, FileFormat::Toml);
-            refuse_unknown(file, source.clone())?;
+        if let Some((file, text)) = file {
+            let source = File::from_str(text, FileFormat::Toml);
+            refuse_unknown(file, &source)?;
             builder = builder.add_source(source);
         }
         // Nothing is guessed from the look of a value: a password of digits
@@ -68,7 +79,7 @@ impl Settings {
                 .prefix_separator("__")
                 .separator("__")
                 .ignore_empty(true)
-                .source(variables),
+                .source(Some(known_variables(variables))),
         );
         for (key, value) in flags {
             builder = builder.set_override(*key, value.clone()).map_err(ConfigError::Value)?;
@@ -76,7 +87,7 @@ impl Settings {
         let settings: Self =
             builder.build().and_then(Config::try_deserialize).map_err(|error| match file {
                 // An origin that is text and not a file has no name of its own.
-                Some(file) if from_text(&error) => file_error(file, error.to_string()),
+                Some((file, _)) if from_text(&error) => file_error(file, error.to_string()),
                 _ => ConfigError::Value(error),
             })?;
         settings.check()?;
@@ -123,6 +134,10 @@ impl Settings {
     }
 }
 
+fn read(file: &Path) -> Result<String, ConfigError> {
+    std::fs::read_to_string(file).map_err(|error| file_error(file, error.to_string()))
+}
+
 fn file_error(file: &Path, reason: String) -> ConfigError {
     ConfigError::File { file: file.to_owned(), reason }
 }
@@ -162,37 +177,60 @@ fn collect_keys(value: &Value, path: &str, keys: &mut BTreeSet<String>) {
     }
 }
 
+/// Refuses a file with a key that is no setting, before any of it is taken: to the library a key may
+/// also be a path, such as `a[4000000000]`, for which it makes all that room.
 fn refuse_unknown(
     file: &Path,
-    source: File<config::FileSourceString, FileFormat>,
+    source: &File<config::FileSourceString, FileFormat>,
 ) -> Result<(), ConfigError> {
-    let value: Value = Config::builder()
-        .add_source(source)
-        .build()
-        .and_then(Config::try_deserialize)
-        .map_err(|error| file_error(file, error.to_string()))?;
+    let invalid = |error: config::ConfigError| file_error(file, error.to_string());
     let mut given = BTreeSet::new();
-    collect_keys(&value, "", &mut given);
+    for (key, value) in source.collect().map_err(invalid)? {
+        let value = value.try_deserialize().map_err(invalid)?;
+        collect_keys(&value, &key, &mut given);
+    }
     match given.difference(&known_keys()).next() {
         None => Ok(()),
         Some(key) => Err(ConfigError::UnknownKey { file: file.to_owned(), key: key.clone() }),
     }
 }
 
-fn unknown_variables(names: impl Iterator<Item = String>) -> Vec<String> {
-    let known = known_keys();
-    names
-        .filter(|name| {
-            name.to_ascii_uppercase()
-                .strip_prefix("LONGSHORE__")
-                .map(|key| key.to_ascii_lowercase().replace("__", "."))
-                .is_some_and(|key| !known.contains(&key) && !is_free(&key))
-        })
+/// The process's variables that are text.
+fn environment() -> HashMap<String, String> {
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
         .collect()
 }
 
+/// The variables that are settings. Any other could be a path to the library, as a key of a file can.
+fn known_variables(variables: HashMap<String, String>) -> HashMap<String, String> {
+    let known = known_keys();
+    variables
+        .into_iter()
+        .filter(|(name, _)| setting_of(name).is_some_and(|key| is_known(&key, &known)))
+        .collect()
+}
+
+/// The variables that look like settings and are none.
+fn unknown_variables(names: impl Iterator<Item = String>) -> Vec<String> {
+    let known = known_keys();
+    names.filter(|name| setting_of(name).is_some_and(|key| !is_known(&key, &known))).collect()
+}
+
+/// The key that a variable's name stands for, whether there is such a setting or not.
+fn setting_of(variable: &str) -> Option<String> {
+    let name = variable.to_ascii_lowercase();
+    name.strip_prefix("longshore__").map(|key| key.replace("__", "."))
+}
+
+fn is_known(key: &str, known: &BTreeSet<String>) -> bool {
+    known.contains(key) || is_free(key)
+}
+
+/// Whether the key is one of the user's own, in a table of such.
 fn is_free(key: &str) -> bool {
-    FREE.iter().any(|table| key.strip_prefix(table).is_some_and(|rest| rest.starts_with('.')))
+    let own = FREE.iter().find_map(|table| key.strip_prefix(table)?.strip_prefix('.'));
+    own.is_some_and(|own| !own.is_empty() && !own.contains(['[', ']', '.']))
 }
 
 /// `; did you mean worker.slots?` for a key that is close to a known one.

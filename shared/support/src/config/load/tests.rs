@@ -7,14 +7,27 @@ fn load(
     env: &[(&str, &str)],
     flags: &[(&str, &str)],
 ) -> Result<Settings, String> {
-    let mut holder = tempfile::NamedTempFile::new().expect("a temporary file");
-    holder.write_all(file.unwrap_or_default().as_bytes()).expect("written");
     let env = env.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
     let flags: Vec<_> = flags.iter().map(|(k, v)| (*k, (*v).to_owned())).collect();
-    Settings::load_from(file.map(|_| holder.path()), &flags, Some(env)).map_err(|e| {
+    let file = file.map(|text| (Path::new("longshore.toml"), text));
+    Settings::layered(file, &flags, env).map_err(|e| {
         let source = std::error::Error::source(&e).map(|s| format!(" / {s}")).unwrap_or_default();
         format!("{e}{source}")
     })
+}
+
+#[test]
+fn a_file_is_read_as_its_text_is() {
+    let mut file = tempfile::NamedTempFile::new().expect("a temporary file");
+    let text = "[worker]\nslots = 3\n";
+    file.write_all(text.as_bytes()).expect("written");
+    let loaded = Settings::load(Some(file.path()), &[]).expect("valid");
+    let parsed = Settings::parse(file.path(), text, HashMap::new()).expect("valid");
+    assert_eq!((loaded.worker.slots, parsed.worker.slots), (3, 3));
+
+    let missing = Path::new("/nowhere/longshore.toml");
+    let error = Settings::load(Some(missing), &[]).expect_err("no file").to_string();
+    assert!(error.starts_with("/nowhere/longshore.toml: "), "{error}");
 }
 
 #[test]
@@ -52,6 +65,19 @@ fn an_unknown_variable_is_only_named() {
         ["LONGSHORE__REDIS__ULR", "LONGSHORE__WORKER__NULL__FAIL_RATE", "LONGSHORE_X", "PATH"];
     assert_eq!(unknown_variables(names.map(str::to_owned).into_iter()), ["LONGSHORE__REDIS__ULR"]);
     assert!(load(None, &[("LONGSHORE__REDIS__ULR", "x")], &[]).is_ok());
+}
+
+#[test]
+fn a_key_is_never_a_path_into_a_list() {
+    let error = load(Some("\"a[4000000000]\" = 1\n"), &[], &[]).expect_err("unknown");
+    assert!(error.contains("unknown setting a[4000000000]"), "{error}");
+    let variables = [
+        ("LONGSHORE__WORKER__HOST_PATHS[4000000000]", "/a"),
+        ("LONGSHORE__POLICY__CLAIMS__A[4000000000]", "/a"),
+    ];
+    assert_eq!(load(None, &variables, &[]), Ok(Settings::default()));
+    let names = variables.map(|(name, _)| name.to_owned());
+    assert_eq!(unknown_variables(names.into_iter()).len(), 2);
 }
 
 #[test]
