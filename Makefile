@@ -1,5 +1,5 @@
 # The commands of a day's work; each target is safe to repeat.
-.PHONY: demo test lint audit fuzz
+.PHONY: demo test chaos lint audit fuzz
 SHELL := /bin/bash
 
 # Bounds the whole of `cargo test`, builds included; a test that hangs must not hold CI.
@@ -20,6 +20,12 @@ test:
 	deploy/setup --tests
 	deploy/local-images busybox python
 	timeout --kill-after=30 $(TEST_SECONDS) cargo test --workspace --locked --no-fail-fast
+
+# A fleet under load and under faults, for CHAOS_SECONDS; CHAOS_SEED repeats a schedule.
+chaos: export CHAOS_SECONDS ?= 600
+chaos:
+	deploy/setup --tests
+	cargo test --workspace --locked --test chaos -- --nocapture
 
 lint: cargo-deny
 	cargo fmt --all --check

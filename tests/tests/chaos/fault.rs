@@ -157,6 +157,11 @@ impl OfHost {
 }
 
 impl OfServers {
+    /// Whether Redis forgets something.
+    pub(crate) fn is_rewind(self) -> bool {
+        matches!(self, Self::RedisRewound | Self::RedisRewoundInThePast)
+    }
+
     pub(crate) async fn strike(self, fleet: &Fleet, rng: &mut fastrand::Rng) -> Result<Effect> {
         let coordinator = format!("coordinator-{}", rng.u32(1..=3));
         let a_while = Duration::from_millis(rng.u64(200..4000));

@@ -35,7 +35,7 @@ pub(crate) async fn hosts(
     end: Instant,
 ) -> Result<Vec<Struck>> {
     let mut struck = Vec::new();
-    let mut deck = Deck::new(&OF_HOST);
+    let mut deck = Deck::new(&OF_HOST, |_| 1);
     while Instant::now() < end {
         let kind = deck.next(&mut rng);
         let n = rng.usize(..HOSTS);
@@ -56,7 +56,8 @@ pub(crate) async fn servers(
     end: Instant,
 ) -> Result<Vec<Struck>> {
     let mut struck = Vec::new();
-    let mut deck = Deck::new(&OF_SERVERS);
+    // After a rewind little can be said of what ran meanwhile, so they are rare.
+    let mut deck = Deck::new(&OF_SERVERS, |kind| if kind.is_rewind() { 1 } else { 3 });
     while Instant::now() < end {
         let kind = deck.next(&mut rng);
         let hit = prey(fleet, None).await?;
@@ -68,20 +69,21 @@ pub(crate) async fn servers(
     Ok(struck)
 }
 
-/// Deals each kind once in a random order, and then all again.
-struct Deck<T: 'static> {
-    all: &'static [T],
+/// Deals each kind so many times in a random order, and then all again.
+struct Deck<T> {
+    all: Vec<T>,
     left: Vec<T>,
 }
 
 impl<T: Copy> Deck<T> {
-    fn new(all: &'static [T]) -> Self {
-        Self { all, left: Vec::new() }
+    fn new(kinds: &[T], times: impl Fn(T) -> usize) -> Self {
+        let all = kinds.iter().flat_map(|kind| std::iter::repeat_n(*kind, times(*kind)));
+        Self { all: all.collect(), left: Vec::new() }
     }
 
     fn next(&mut self, rng: &mut fastrand::Rng) -> T {
         if self.left.is_empty() {
-            self.left = self.all.to_vec();
+            self.left = self.all.clone();
             rng.shuffle(&mut self.left);
         }
         self.left.pop().expect("there are kinds of faults")
