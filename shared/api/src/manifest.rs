@@ -17,6 +17,11 @@ pub enum ManifestError {
         #[source]
         source: serde_yaml_ng::Error,
     },
+    #[error("the manifest isn't valid JSON: {source}")]
+    NotJsonText {
+        #[source]
+        source: serde_json::Error,
+    },
     #[error("document {document}: its aliases make too much of it: write out what they stand for")]
     TooLarge { document: usize },
     #[error("document {document}: {path}: {problem}")]
@@ -39,13 +44,18 @@ pub enum ManifestError {
 /// that make far more of the text than it is.
 pub fn parse_yaml(text: &str) -> Result<Vec<Value>, ManifestError> {
     let mut objects = Vec::new();
-    // Nearly all of JSON is YAML as well, but not its escapes for text beyond 16 bits. What is wrong with
-    // a text that only looks like JSON is told by the reading as YAML.
-    if text.trim_start().starts_with('{')
-        && let Ok(object) = serde_json::from_str(text)
-    {
-        add(object, 1, &mut objects)?;
-        return Ok(objects);
+    // Nearly all of JSON is YAML as well, but not its escapes for text beyond 16 bits.
+    if text.trim_start().starts_with('{') {
+        match serde_json::from_str(text) {
+            Ok(object) => {
+                add(object, 1, &mut objects)?;
+                return Ok(objects);
+            }
+            // It is JSON, with a key given twice.
+            Err(source) if source.is_data() => return Err(ManifestError::NotJsonText { source }),
+            // It only looks like JSON.
+            Err(_) => {}
+        }
     }
     let room = Cell::new(text.len().saturating_mul(2).saturating_add(ALIASED));
     let documents = || serde_yaml_ng::Deserializer::from_str(text);
@@ -248,8 +258,11 @@ mod tests {
         let object = parse_yaml(&text).expect("parses").remove(0);
         assert_eq!((&object["a"], &object["<<"]), (&"😀".into(), &1.into()));
         assert_eq!(object[long], 0.5);
-        let text = error(r#"{"apiVersion": "v1", "kind": "Job", "a": 1, "a": 2}"#);
-        assert!(text.contains("duplicate") && text.contains("\"a\""), "{text}");
+        // The second would be an end of line in YAML.
+        for key in ["a", "a\u{2029}b"] {
+            let text = error(&format!(r#"{{"apiVersion": "v1", "{key}": 1, "{key}": 2}}"#));
+            assert!(text.contains("isn't valid JSON: duplicate entry with key"), "{text}");
+        }
     }
 
     #[test]
