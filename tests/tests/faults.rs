@@ -17,10 +17,10 @@ use longshore_tests::Suite;
 
 use faults::{coordinator, heartbeat, host, replies, servers, worker};
 
-/// The longest come first, so that the others run beside them. Two at once: each has a cluster of its
+/// The longest come first, so that the others run beside them. Three at once: each has a cluster of its
 /// own, and a machine that is too busy for them is a fault of another kind.
 fn main() -> Result<ExitCode> {
-    let mut suite = Suite::new(2)?;
+    let mut suite = Suite::new(3)?;
     suite.test("redis_is_gone_for_30_s", servers::redis_30_s);
     suite.test("rabbitmq_is_gone_for_30_s", servers::rabbitmq_30_s);
     suite.test("redis_or_rabbitmq_is_gone_for_5_s", servers::both_5_s);

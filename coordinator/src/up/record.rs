@@ -263,7 +263,7 @@ mod tests {
             members: vec![
                 member("epmd", Role::Epmd { port: 4 }, Some(9)),
                 member("redis", Role::Redis { port: 2 }, Some(10)),
-                member("coordinator-1", Role::Coordinator { server: String::new() }, Some(11)),
+                member("coordinator-1", Role::Coordinator { server: "http://h".into() }, Some(11)),
                 member("worker-1", Role::Worker { slots: 2 }, Some(12)),
                 member("worker-2", Role::Worker { slots: 2 }, None),
             ],
@@ -274,7 +274,7 @@ mod tests {
                 "server": "http://127.0.0.1:1",
                 "redis_url": "redis://127.0.0.1:2",
                 "amqp_url": "amqp://127.0.0.1:3",
-                "coordinators": [{ "name": "coordinator-1", "pid": 11 }],
+                "coordinators": [{ "name": "coordinator-1", "pid": 11, "server": "http://h" }],
                 "workers": [{ "name": "worker-1", "pid": 12, "slots": 2 }],
                 "services": [{ "name": "redis", "pid": 10 }],
             })
