@@ -83,10 +83,12 @@ pub(crate) async fn daemon_upgraded() -> Result<()> {
     let _worker = extra_worker(&cluster, "worker-apart", &host)?;
     node_until(&cluster, "worker-apart", "Ready", secs(30)).await?;
     let job = Steady::start(&cluster, "upgrade", 4, 2, &[8]).await?;
-    cluster.api().pods_until(&job.name, "two run", secs(60), |pods| {
-        pods.iter().filter(|pod| is_running(pod)).count() == 2
-    })
-    .await?;
+    cluster
+        .api()
+        .pods_until(&job.name, "two run", secs(60), |pods| {
+            pods.iter().filter(|pod| is_running(pod)).count() == 2
+        })
+        .await?;
     // All that run do so for some seconds more.
     engine.restart().await?;
     let disrupted = job.judge(&witness, secs(90)).await?;
