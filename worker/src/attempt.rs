@@ -72,6 +72,10 @@ impl Attempt {
             Ended::Outcome(outcome) => context.health.ended_before_its_start(outcome),
             Ended::Gone => {}
         }
+        if context.health.broken().is_some() {
+            // At once: a slot takes its next ticket as soon as this one has ended.
+            context.contact.set_fit(false);
+        }
         let late = output.end().await;
         let mut taken = false;
         if let Ended::Outcome(outcome) = &end.ended {

@@ -25,7 +25,6 @@ pub(crate) async fn run(context: &Context) {
         if let Some(why) = context.health.broken() {
             // Before all else, which can take its time.
             not_ready(&mut node, STARTS_FAIL, why);
-            context.contact.set_fit(false);
             beat(context, &node).await;
         }
         match look(context).await {
@@ -85,7 +84,8 @@ async fn beat(context: &Context, node: &NodeRecord) -> bool {
     match context.store.with_patience(EVERY).heartbeat(node).await {
         Ok(cordoned) => {
             context.contact.answered(sent);
-            context.contact.set_fit(node.ready && !cordoned);
+            let works = context.health.broken().is_none();
+            context.contact.set_fit(node.ready && works && !cordoned);
             true
         }
         Err(error) => {
