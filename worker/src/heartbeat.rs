@@ -22,7 +22,7 @@ pub(crate) async fn run(context: &Context) {
     let mut node = describe(context);
     loop {
         let begun = Instant::now();
-        if let Some(why) = context.health.broken() {
+        if let Some(why) = context.health.broken().filter(|_| node.ready) {
             // Before all else, which can take its time.
             not_ready(&mut node, STARTS_FAIL, why);
             beat(context, &node).await;

@@ -79,17 +79,16 @@ async fn keep(context: &Context, term: Term) {
 async fn accept(context: &Context, term: Term, longest_lease: oneshot::Receiver<Option<Duration>>) {
     // The owner has loaded the shard when it tells.
     let Ok(lease) = longest_lease.await else { return std::future::pending().await };
-    if !term.accepted
-        && let Some(lease) = lease
-    {
+    if term.accepted {
+        return std::future::pending().await;
+    }
+    if let Some(lease) = lease {
         let wait = lease + SLACK;
         info!(shard = %term.shard, "Redis was restarted: nothing is claimed for {} s", wait.as_secs());
         tokio::time::sleep(wait).await;
     }
     let own_clock = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-    let accept = || context.store.accept_run(term.shard, term.epoch, own_clock);
-    if !term.accepted && !patiently(accept).await {
-        return;
+    if patiently(|| context.store.accept_run(term.shard, term.epoch, own_clock)).await {
+        std::future::pending().await
     }
-    std::future::pending().await
 }

@@ -8,7 +8,6 @@ use http::Method;
 use longshore_api::Resource;
 use longshore_support::exit;
 use serde_json::{Value, json};
-use tokio::time::Instant;
 
 use super::changes::{Selection, list};
 use super::error::CliError;
@@ -80,9 +79,7 @@ pub(super) async fn delete(session: &Session, args: &DeleteArgs) -> Result<u8, C
         }
     }
     if args.wait {
-        let forever = Duration::from_secs(365 * 24 * 3600);
-        let limit = if args.timeout.is_zero() { forever } else { args.timeout };
-        let deadline = Instant::now() + limit;
+        let deadline = wait::end_of(args.timeout);
         for one in going {
             let session = session.in_namespace(&one.namespace);
             wait::until_gone(&session, one.resource, &one.name, deadline).await?;

@@ -13,7 +13,7 @@ use super::changes::{Selection, follow, list};
 use super::error::CliError;
 use super::names::{self, shown};
 use super::session::{Content, Session, object};
-use super::wait::parse_limit;
+use super::wait::{end_of, parse_limit};
 
 #[derive(Debug, Args)]
 pub(crate) struct NodeArgs {
@@ -52,10 +52,9 @@ pub(super) async fn drain(session: &Session, args: &DrainArgs) -> Result<u8, Cli
     for name in &names {
         cordon(session, name, true).await?;
     }
-    let (now, year) = (Instant::now(), Duration::from_secs(365 * 24 * 3600));
-    let deadline = now + if args.timeout.is_zero() { year } else { args.timeout };
+    let (evict_at, deadline) = (Instant::now() + args.finish, end_of(args.timeout));
     for name in names {
-        empty(session, &name, now + args.finish, deadline).await?;
+        empty(session, &name, evict_at, deadline).await?;
         println!("{} drained", shown(Resource::Nodes, &name));
     }
     Ok(exit::DONE)

@@ -76,6 +76,12 @@ pub(super) fn has_condition(object: &Value, kind: &str, status: &str) -> bool {
     })
 }
 
+/// When a limit is over that counts from now, 0 meaning without end.
+pub(super) fn end_of(limit: Duration) -> Instant {
+    let forever = Duration::from_secs(365 * 24 * 3600);
+    Instant::now() + if limit.is_zero() { forever } else { limit }
+}
+
 /// A time limit as kubectl takes it: `30s`, `1h30m`, `0`, `-1s`.
 pub(super) fn parse_limit(text: &str) -> Result<Duration, String> {
     if text.trim_start_matches('-').trim_matches(['0', 's', 'm', 'h']).is_empty() {

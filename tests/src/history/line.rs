@@ -1,5 +1,6 @@
 //! The lines that containers write about themselves.
 
+use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
@@ -58,6 +59,13 @@ pub fn saying(job: Job, name: &str, folder: &Path) -> Job {
     job.container("env", env)
         .container("volumeMounts", json!([{ "name": "world", "mountPath": "/world" }]))
         .pod("volumes", json!([{ "name": "world", "hostPath": { "path": folder } }]))
+}
+
+/// The time since the machine's start, on the clock that the containers read.
+pub fn now() -> Result<Duration> {
+    let text = fs::read_to_string("/proc/uptime")?;
+    let seconds = text.split(' ').next().context("/proc/uptime")?;
+    Ok(Duration::try_from_secs_f64(seconds.parse()?)?)
 }
 
 /// Reads the file that the containers wrote; a last line that was not written to its end is left out.

@@ -12,7 +12,7 @@ mod tests;
 
 pub use check::{Violation, check};
 pub use client::{AttemptRecord, Ending, Fate, JobRecord, Leftovers, Phase, Sight};
-pub use line::{Line, SAY, What, read, saying};
+pub use line::{Line, SAY, What, now, read, saying};
 
 use std::time::Duration;
 

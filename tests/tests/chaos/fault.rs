@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use lapin::options::{QueueDeleteOptions, QueuePurgeOptions};
+use longshore_tests::history::now;
 use longshore_tests::{Traffic, secs};
 use rustix::process::Signal;
 use tokio::time::sleep;
 
 use crate::chaos::fleet::{Fleet, Host, LEASE};
-use crate::chaos::world::now;
 
 const TICKETS: &str = "longshore.tickets";
 
@@ -89,12 +89,8 @@ pub(crate) const OF_SERVERS: [OfServers; 11] = [
     OfServers::QueueDeleted,
 ];
 
-/// What has to be known of a fault to judge what followed.
-#[derive(Default)]
-pub(crate) struct Effect {
-    /// From when the file was that Redis came back with, and until when it has forgotten.
-    pub(crate) rewind: Option<(Duration, Duration)>,
-}
+/// From when the file was that Redis came back with, and until when it has forgotten.
+pub(crate) type Rewind = (Duration, Duration);
 
 impl OfHost {
     /// Strikes a host, the one with this number, and mends it.
@@ -162,10 +158,14 @@ impl OfServers {
         matches!(self, Self::RedisRewound | Self::RedisRewoundInThePast)
     }
 
-    pub(crate) async fn strike(self, fleet: &Fleet, rng: &mut fastrand::Rng) -> Result<Effect> {
+    pub(crate) async fn strike(
+        self,
+        fleet: &Fleet,
+        rng: &mut fastrand::Rng,
+    ) -> Result<Option<Rewind>> {
         let coordinator = format!("coordinator-{}", rng.u32(1..=3));
         let a_while = Duration::from_millis(rng.u64(200..4000));
-        let mut effect = Effect::default();
+        let mut rewound = None;
         match self {
             Self::CoordinatorKilled => {
                 let _ = fleet.signal(&coordinator, Signal::KILL);
@@ -190,10 +190,10 @@ impl OfServers {
                 sleep(a_while).await;
                 redis.start_again().await?;
             }
-            Self::RedisRewound => effect.rewind = Some(rewind(fleet, a_while).await?),
+            Self::RedisRewound => rewound = Some(rewind(fleet, a_while).await?),
             Self::RedisRewoundInThePast => {
                 fleet.redis.lock().await.move_clock(-HOUR)?;
-                effect.rewind = Some(rewind(fleet, a_while).await?);
+                rewound = Some(rewind(fleet, a_while).await?);
                 sleep(secs(3)).await;
                 fleet.redis.lock().await.move_clock(0)?;
             }
@@ -217,7 +217,7 @@ impl OfServers {
                 channel.queue_delete(TICKETS.into(), QueueDeleteOptions::default()).await?;
             }
         }
-        Ok(effect)
+        Ok(rewound)
     }
 }
 
@@ -233,7 +233,7 @@ async fn cut(host: &Host, redis: Traffic, rabbitmq: Traffic, long: Duration) -> 
 }
 
 /// Has Redis come back with what it had stored `long` ago.
-async fn rewind(fleet: &Fleet, long: Duration) -> Result<(Duration, Duration)> {
+async fn rewind(fleet: &Fleet, long: Duration) -> Result<Rewind> {
     let mut redis = fleet.redis.lock().await;
     let from = now()?;
     let snapshot = redis.snapshot().await.context("a snapshot")?;

@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use longshore_tests::{
     Api, Background, Cluster, Engine, Gate, Options, RedisServer, program, secs,
 };
-use longshore_tests::{Traffic, until};
+use longshore_tests::{Traffic, condition, until};
 use rustix::process::Signal;
 use tokio::process::Command;
 use tokio::sync::Mutex;
@@ -122,12 +122,9 @@ impl Fleet {
             let mut ready = Vec::new();
             for host in &self.hosts {
                 let node = self.apis[0].get(&format!("/api/v1/nodes/{}", host.name)).await;
-                ready.push(node.is_ok_and(|node| {
-                    let conditions = node.body["status"]["conditions"].as_array().cloned();
-                    let ready =
-                        |one: &serde_json::Value| one["type"] == "Ready" && one["status"] == "True";
-                    node.code == 200 && conditions.iter().flatten().any(ready)
-                }));
+                ready.push(
+                    node.is_ok_and(|node| condition(&node.body["status"], "Ready").is_some()),
+                );
             }
             Ok(if ready.iter().all(|ready| *ready) { Ok(()) } else { Err(ready) })
         })

@@ -5,12 +5,12 @@ use std::fmt::Debug;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
+use longshore_tests::history::now;
 use longshore_tests::secs;
 use tokio::time::sleep;
 
-use crate::chaos::fault::{Effect, OF_HOST, OF_SERVERS};
+use crate::chaos::fault::{OF_HOST, OF_SERVERS, Rewind};
 use crate::chaos::fleet::{Fleet, HOSTS};
-use crate::chaos::world::now;
 
 /// How long a fault waits for something to hit.
 const PREY: Duration = Duration::from_secs(15);
@@ -25,7 +25,7 @@ pub(crate) struct Struck {
     pub(crate) until: Duration,
     /// Containers that ran where it struck.
     pub(crate) hit: usize,
-    pub(crate) rewind: Option<(Duration, Duration)>,
+    pub(crate) rewind: Option<Rewind>,
 }
 
 /// Strikes hosts until the end.
@@ -43,7 +43,7 @@ pub(crate) async fn hosts(
         let hit = prey(fleet, Some(name)).await?;
         let at = now()?;
         kind.strike(fleet, n).await.with_context(|| format!("{kind:?} on {name}"))?;
-        struck.push(told(kind, name, at, hit, Effect::default())?);
+        struck.push(told(kind, name, at, hit, None)?);
         sleep(Duration::from_millis(rng.u64(..2000))).await;
     }
     Ok(struck)
@@ -62,8 +62,8 @@ pub(crate) async fn servers(
         let kind = deck.next(&mut rng);
         let hit = prey(fleet, None).await?;
         let at = now()?;
-        let effect = kind.strike(fleet, &mut rng).await.with_context(|| format!("{kind:?}"))?;
-        struck.push(told(kind, "", at, hit, effect)?);
+        let rewind = kind.strike(fleet, &mut rng).await.with_context(|| format!("{kind:?}"))?;
+        struck.push(told(kind, "", at, hit, rewind)?);
         sleep(secs(1) + Duration::from_millis(rng.u64(..3000))).await;
     }
     Ok(struck)
@@ -104,7 +104,13 @@ async fn prey(fleet: &Fleet, host: Option<&str>) -> Result<usize> {
     }
 }
 
-fn told(kind: impl Debug, on: &str, at: Duration, hit: usize, effect: Effect) -> Result<Struck> {
+fn told(
+    kind: impl Debug,
+    on: &str,
+    at: Duration,
+    hit: usize,
+    rewind: Option<Rewind>,
+) -> Result<Struck> {
     let until = now()?;
     let kind = format!("{kind:?}");
     println!(
@@ -112,7 +118,7 @@ fn told(kind: impl Debug, on: &str, at: Duration, hit: usize, effect: Effect) ->
         at.as_secs_f32(),
         (until - at).as_secs_f32()
     );
-    Ok(Struck { kind, on: on.to_owned(), at, until, hit, rewind: effect.rewind })
+    Ok(Struck { kind, on: on.to_owned(), at, until, hit, rewind })
 }
 
 /// How many of each kind there were, and how many of those hit something.

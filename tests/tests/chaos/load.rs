@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use longshore_tests::history::{AttemptRecord, Ending, Fate, JobRecord, Phase, SAY, Sight, saying};
+use longshore_tests::history::{
+    AttemptRecord, Ending, Fate, JobRecord, Phase, SAY, Sight, now, saying,
+};
 use longshore_tests::{Api, Job, condition};
 use serde_json::{Value, json};
 use tokio::sync::{Semaphore, watch};
@@ -13,7 +15,6 @@ use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 use crate::chaos::fleet::Fleet;
-use crate::chaos::world::now;
 
 /// Containers that are wanted at once, somewhat more than there are slots.
 const WANTED: u32 = 16;
@@ -258,9 +259,7 @@ fn completed(status: &Value) -> Result<BTreeSet<u32>> {
 
 fn attempt(pod: &Value) -> Result<AttemptRecord> {
     let index = &pod["metadata"]["annotations"]["batch.kubernetes.io/job-completion-index"];
-    let conditions = pod["status"]["conditions"].as_array();
-    let disruption = |one: &&Value| one["type"] == "DisruptionTarget" && one["status"] == "True";
-    let disruption = conditions.into_iter().flatten().find(disruption);
+    let disruption = condition(&pod["status"], "DisruptionTarget");
     let reason = disruption.map_or(&pod["status"]["reason"], |condition| &condition["reason"]);
     Ok(AttemptRecord {
         pod: pod["metadata"]["name"].as_str().context("name")?.to_owned(),

@@ -45,15 +45,11 @@ pub(crate) fn print(
         longest.as_secs_f32()
     );
     let count = |invariant: &str| violations.iter().filter(|v| v.invariant == invariant).count();
+    let [overlaps, lost, doubled] =
+        ["never-twice-at-once", "nothing-lost", "one-success"].map(count);
+    let others = violations.len() - overlaps - lost - doubled;
     println!(
-        "overlaps {}, lost {}, doubled successes {}, other violations {}",
-        count("never-twice-at-once"),
-        count("nothing-lost"),
-        count("one-success"),
-        violations.len()
-            - count("never-twice-at-once")
-            - count("nothing-lost")
-            - count("one-success"),
+        "overlaps {overlaps}, lost {lost}, doubled successes {doubled}, other violations {others}"
     );
 }
 

@@ -7,8 +7,8 @@ use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use anyhow::{Context, Result};
-use longshore_tests::history::{Line, What, read};
+use anyhow::Result;
+use longshore_tests::history::{Line, What, now, read};
 use tempfile::TempDir;
 
 /// A run that has written nothing for so long has ended, or stands still.
@@ -65,11 +65,4 @@ impl World {
     fn file(&self) -> std::path::PathBuf {
         self.folder.path().join("lines")
     }
-}
-
-/// The time since the machine's start, on the clock that the containers read.
-pub(crate) fn now() -> Result<Duration> {
-    let text = fs::read_to_string("/proc/uptime")?;
-    let seconds = text.split(' ').next().context("/proc/uptime")?;
-    Ok(Duration::try_from_secs_f64(seconds.parse()?)?)
 }

@@ -4,7 +4,7 @@ use std::fs;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, ensure};
-use longshore_tests::history::{Line, SAY, What, read, saying};
+use longshore_tests::history::{Line, SAY, What, now, read, saying};
 use longshore_tests::{Cluster, Job, Options, Witness, secs, until};
 use rustix::process::Signal;
 
@@ -68,8 +68,7 @@ pub(crate) async fn last_words() -> Result<()> {
     let lost = runs.iter().find(|run| run.index == first.index.to_string()).context("its run")?;
     let died = Duration::from_nanos(u64::try_from(lost.end.context("it ended")?)?);
     // The lines count from the machine's start, Docker's events are of the wall clock.
-    let up: f64 = fs::read_to_string("/proc/uptime")?.split(' ').next().context("up")?.parse()?;
-    let booted = SystemTime::now().duration_since(UNIX_EPOCH)? - Duration::try_from_secs_f64(up)?;
+    let booted = SystemTime::now().duration_since(UNIX_EPOCH)? - now()?;
     ensure!(died < booted + replacement.at, "it died after {:?}", replacement.at);
     println!(
         "last word {:?} and end {:?} before the first word of the replacement",

@@ -5,9 +5,9 @@
 --        | {moved, owner, epoch, beat, pos, run}: its owner lives, or another was faster
 -- Idempotent by the request id.
 
-local meta = redis.call('HMGET', META, 'owner', 'epoch', 'beat', 'pos', 'run', 'own')
+local meta = redis.call('HMGET', META, 'owner', 'epoch', 'beat', 'pos', 'run', 'own', 'base')
 local epoch, run = meta[2] or '0', server_run()
-if meta[6] ~= ARGV[4] or redis.call('HGET', META, 'base') ~= run then
+if meta[6] ~= ARGV[4] or meta[7] ~= run then
   if epoch ~= ARGV[2] or (meta[3] or '0') ~= ARGV[3] then
     return { 'moved', meta[1], epoch, meta[3] or '0', meta[4] or '0-0', meta[5] }
   end

@@ -33,7 +33,7 @@ impl Engine {
         let failure = |source| failure(host, source);
         let docker = Docker::connect_with_host(host).map_err(failure)?.with_timeout(PATIENCE);
         let negotiated = timeout(FACTS_PATIENCE, docker.negotiate_version()).await;
-        let docker = negotiated.map_err(|_| silent(host))?.map_err(failure)?;
+        let docker = negotiated.map_err(|_| silent(host, FACTS_PATIENCE))?.map_err(failure)?;
         Ok(Self { docker, host: host.to_owned(), silent_since: watch::channel(None).0 })
     }
 
@@ -44,7 +44,8 @@ impl Engine {
             *since = info.is_err().then(|| before.unwrap_or_else(Instant::now));
             *since != before
         });
-        let info = info.map_err(|_| silent(&self.host))?.map_err(|error| self.failure(error))?;
+        let info =
+            info.map_err(|_| self.silent(FACTS_PATIENCE))?.map_err(|error| self.failure(error))?;
         Ok(Facts {
             runtime_version: info.server_version.unwrap_or_default(),
             os: info.os_type.unwrap_or_default(),
@@ -91,7 +92,7 @@ impl Engine {
 
     /// It did not answer for so long.
     pub(super) fn silent(&self, time: Duration) -> RuntimeError {
-        RuntimeError::Silent { host: self.host.clone(), seconds: time.as_secs() }
+        silent(&self.host, time)
     }
 }
 
@@ -140,6 +141,6 @@ fn failure(host: &str, source: Error) -> RuntimeError {
     RuntimeError::Docker { host: host.to_owned(), source: Box::new(source) }
 }
 
-fn silent(host: &str) -> RuntimeError {
-    RuntimeError::Silent { host: host.to_owned(), seconds: FACTS_PATIENCE.as_secs() }
+fn silent(host: &str, time: Duration) -> RuntimeError {
+    RuntimeError::Silent { host: host.to_owned(), seconds: time.as_secs() }
 }
