@@ -1,7 +1,7 @@
 //! A fleet under load and a seeded schedule of faults; then all is healed, every Job ends, and the
 //! history is held against the invariants.
 //!
-//! `CHAOS_SECONDS` says for how long (default 120), `CHAOS_SEED` which schedule (default: a new one).
+//! `CHAOS_SECONDS` says for how long (default 150), `CHAOS_SEED` which schedule (default: a new one).
 //! `make chaos` runs it alone.
 
 mod chaos {
@@ -36,7 +36,7 @@ fn main() -> Result<ExitCode> {
 }
 
 async fn run() -> Result<()> {
-    let seconds = number("CHAOS_SECONDS")?.unwrap_or(120);
+    let seconds = number("CHAOS_SECONDS")?.unwrap_or(150);
     let seed = number("CHAOS_SEED")?.unwrap_or_else(|| fastrand::u64(..));
     println!("CHAOS_SECONDS={seconds} CHAOS_SEED={seed}");
     let mut rng = fastrand::Rng::with_seed(seed);

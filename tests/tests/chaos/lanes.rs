@@ -5,12 +5,13 @@ use std::fmt::Debug;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use longshore_tests::history::now;
+use longshore_tests::history::{Line, now};
 use longshore_tests::secs;
 use tokio::time::sleep;
 
-use crate::chaos::fault::{OF_HOST, OF_SERVERS, Rewind};
+use crate::chaos::fault::{OF_HOST, OF_SERVERS, OfHost, Rewind};
 use crate::chaos::fleet::{Fleet, HOSTS};
+use crate::chaos::load::is_obedient;
 
 /// How long a fault waits for something to hit.
 const PREY: Duration = Duration::from_secs(15);
@@ -36,11 +37,14 @@ pub(crate) async fn hosts(
 ) -> Result<Vec<Struck>> {
     let mut struck = Vec::new();
     let mut deck = Deck::new(&OF_HOST, |_| 1);
-    while Instant::now() < end {
+    // A short run has each of them once, too.
+    while Instant::now() < end || !deck.is_dealt() {
         let kind = deck.next(&mut rng);
         let n = rng.usize(..HOSTS);
         let name = &fleet.hosts[n].name;
-        let hit = prey(fleet, Some(name)).await?;
+        // Of a daemon that goes down only those exits are of interest that look like success.
+        let any = kind != OfHost::DaemonRestarted;
+        let hit = prey(fleet, |run| run.node == *name && (any || is_obedient(&run.job))).await?;
         let at = now()?;
         kind.strike(fleet, n).await.with_context(|| format!("{kind:?} on {name}"))?;
         struck.push(told(kind, name, at, hit, None)?);
@@ -60,7 +64,7 @@ pub(crate) async fn servers(
     let mut deck = Deck::new(&OF_SERVERS, |kind| if kind.is_rewind() { 1 } else { 3 });
     while Instant::now() < end {
         let kind = deck.next(&mut rng);
-        let hit = prey(fleet, None).await?;
+        let hit = prey(fleet, |_| true).await?;
         let at = now()?;
         let rewind = kind.strike(fleet, &mut rng).await.with_context(|| format!("{kind:?}"))?;
         struck.push(told(kind, "", at, hit, rewind)?);
@@ -73,30 +77,37 @@ pub(crate) async fn servers(
 struct Deck<T> {
     all: Vec<T>,
     left: Vec<T>,
+    rounds: u32,
 }
 
 impl<T: Copy> Deck<T> {
     fn new(kinds: &[T], times: impl Fn(T) -> usize) -> Self {
         let all = kinds.iter().flat_map(|kind| std::iter::repeat_n(*kind, times(*kind)));
-        Self { all: all.collect(), left: Vec::new() }
+        Self { all: all.collect(), left: Vec::new(), rounds: 0 }
+    }
+
+    /// Whether each kind has been dealt.
+    fn is_dealt(&self) -> bool {
+        self.rounds > 0 && (self.rounds > 1 || self.left.is_empty())
     }
 
     fn next(&mut self, rng: &mut fastrand::Rng) -> T {
         if self.left.is_empty() {
             self.left = self.all.clone();
             rng.shuffle(&mut self.left);
+            self.rounds += 1;
         }
         self.left.pop().expect("there are kinds of faults")
     }
 }
 
-/// Waits until containers run on the host, or on any, and counts them. A host that has none for too long
-/// is struck all the same.
-async fn prey(fleet: &Fleet, host: Option<&str>) -> Result<usize> {
+/// Waits until such containers run, and counts them. If none does for too long the fault strikes all the
+/// same.
+async fn prey(fleet: &Fleet, is_prey: impl Fn(&Line) -> bool) -> Result<usize> {
     let begun = Instant::now();
     loop {
         let running = fleet.world.running()?;
-        let hit = running.iter().filter(|run| host.is_none_or(|host| run.node == host)).count();
+        let hit = running.iter().filter(|run| is_prey(run)).count();
         if hit > 0 || begun.elapsed() > PREY {
             return Ok(hit);
         }

@@ -24,9 +24,10 @@ const LOOK: Duration = Duration::from_millis(700);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     Short,
-    /// Longer than a lease.
+    /// Longer than a lease. It ends with 0 when it is told to end, as a container may whose daemon goes
+    /// down.
     Long,
-    /// Ends with 0 when it is told to end, as a container may whose daemon goes down.
+    /// The same, not as long.
     Obedient,
     FailsFirst,
     FailsFirstInPlace,
@@ -46,6 +47,11 @@ const MIX: [(Kind, usize); 8] = [
     (Kind::Doomed, 1),
     (Kind::Deleted, 1),
 ];
+
+/// Whether the Job of this name ends with 0 when it is told to end.
+pub(crate) fn is_obedient(name: &str) -> bool {
+    name.starts_with("long-") || name.starts_with("obedient-")
+}
 
 /// Creates Jobs until `over`, and gives all of them once each has ended. `healed` is set when nothing is
 /// broken any more, so that they must.
@@ -130,7 +136,7 @@ impl Plan {
             Kind::FailsFirstInPlace => 2 * completions,
             _ => 0,
         };
-        let name = format!("load-{n}");
+        let name = format!("{kind:?}-{n}").to_lowercase();
         let record = JobRecord {
             name: name.clone(),
             completions,
@@ -238,7 +244,7 @@ fn script(kind: Kind, beats: u32) -> String {
         _ => success.clone(),
     };
     let trap = match kind {
-        Kind::Obedient => format!("trap '{success}' TERM"),
+        Kind::Long | Kind::Obedient => format!("trap '{success}' TERM"),
         _ => String::new(),
     };
     format!(
