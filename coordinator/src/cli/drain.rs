@@ -9,7 +9,7 @@ use longshore_support::exit;
 use serde_json::{Value, json};
 use tokio::time::{Instant, timeout_at};
 
-use super::changes::{Selection, follow, list};
+use super::changes::{Change, Selection, follow, list};
 use super::error::CliError;
 use super::names::{self, shown};
 use super::session::{Content, Session, object};
@@ -112,13 +112,17 @@ async fn empty(
             }
         }
         let until = if evicting { deadline } else { evict_at.min(deadline) };
-        // Any change may be the end of one.
-        if timeout_at(until, changes.recv()).await.is_err() && until == deadline {
-            let left: Vec<String> = running.iter().map(|pod| pod.name.clone()).collect();
-            return Err(CliError::TimedOut(format!(
-                "still running on {node}: {}",
-                left.join(", ")
-            )));
+        match timeout_at(until, changes.recv()).await {
+            // Nothing follows this.
+            Ok(Some(Change::Failed(error))) => return Err(error),
+            // Any change may be the end of one.
+            Ok(_) => {}
+            Err(_) if until < deadline => {}
+            Err(_) => {
+                let left: Vec<String> = running.iter().map(|pod| pod.name.clone()).collect();
+                let left = left.join(", ");
+                return Err(CliError::TimedOut(format!("still running on {node}: {left}")));
+            }
         }
     }
 }
