@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use rustix::process::{Pid, Signal, kill_process};
@@ -12,7 +13,7 @@ use tokio::process::Command;
 use crate::program::{build, program, repository};
 use crate::suite::{self, Kept};
 use crate::teardown::Teardown;
-use crate::{Api, Background, Kubectl, Output, run_with_input};
+use crate::{Api, Background, Kubectl, Output, run_with_input, until};
 
 /// How a cluster is started. The default is what `longshore up` starts by itself.
 #[derive(Clone, Debug)]
@@ -190,6 +191,25 @@ impl Cluster {
         let data = self.dir().display().to_string();
         self.longshore(&["up", "--data", &data, "start", name]).await?.ok()?;
         Ok(())
+    }
+
+    /// The same, by the next release, which reads one format more than this one.
+    pub async fn start_member_of_next_release(&self, name: &str) -> Result<()> {
+        let mut command =
+            self.command(&["up", "--data", &self.dir().display().to_string(), "start", name])?;
+        command.env("LONGSHORE_PLAY_NEXT_RELEASE", "1");
+        run_with_input(command, "").await?.ok()?;
+        Ok(())
+    }
+
+    /// Waits until a member has ended by itself.
+    pub async fn ended(&self, name: &str, bound: Duration) -> Result<()> {
+        let process = format!("/proc/{}", self.member(name)?.pid);
+        until(&format!("{name} ends"), bound, async || {
+            let gone = !Path::new(&process).exists();
+            Ok(if gone { Ok(()) } else { Err("it runs") })
+        })
+        .await
     }
 
     /// The most memory that a member has ever had resident, in bytes.

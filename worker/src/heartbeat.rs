@@ -1,9 +1,11 @@
 //! The worker's Node: what it is, what it runs, and whether it takes tickets.
 
+use std::convert::Infallible;
 use std::time::Duration;
 
-use longshore_store::NodeRecord;
+use longshore_store::{NodeRecord, StoreError};
 use longshore_support::clock::boottime;
+use longshore_support::format::Format;
 use longshore_support::host_name;
 use tokio::time::{Instant, sleep, sleep_until};
 use tracing::{info, warn};
@@ -17,7 +19,10 @@ const EVERY: Duration = Duration::from_secs(5);
 const LEAST: Duration = Duration::from_millis(500);
 
 /// Sends heartbeats for as long as the worker lives.
-pub(crate) async fn run(context: &Context) {
+///
+/// # Errors
+/// [`StoreError::Format`] once the cluster writes a format that this release can't read.
+pub(crate) async fn run(context: &Context) -> Result<Infallible, StoreError> {
     let mut running = context.attempts.running();
     let mut node = describe(context);
     loop {
@@ -25,7 +30,7 @@ pub(crate) async fn run(context: &Context) {
         if let Some(why) = context.health.broken().filter(|_| node.ready) {
             // Before all else, which can take its time.
             not_ready(&mut node, STARTS_FAIL, why);
-            beat(context, &node).await;
+            beat(context, &node).await?;
         }
         match look(context).await {
             Ok(facts) => ready(&mut node, facts),
@@ -33,7 +38,7 @@ pub(crate) async fn run(context: &Context) {
         }
         loop {
             node.running = *running.borrow_and_update();
-            let beaten = beat(context, &node).await;
+            let beaten = beat(context, &node).await?;
             sleep(LEAST).await;
             tokio::select! {
                 () = sleep_until(begun + EVERY) => break,
@@ -79,18 +84,24 @@ pub(crate) async fn farewell(context: &Context) {
 }
 
 /// Sends one; `false` if Redis did not answer.
-async fn beat(context: &Context, node: &NodeRecord) -> bool {
-    let sent = boottime();
-    match context.store.with_patience(EVERY).heartbeat(node).await {
+async fn beat(context: &Context, node: &NodeRecord) -> Result<bool, StoreError> {
+    let (sent, store) = (boottime(), context.store.with_patience(EVERY));
+    let beaten = async {
+        let cordoned = store.heartbeat(node).await?;
+        store.follow_format().await?;
+        Ok(cordoned)
+    };
+    match beaten.await {
         Ok(cordoned) => {
             context.contact.answered(sent);
             let works = context.health.broken().is_none();
             context.contact.set_fit(node.ready && works && !cordoned);
-            true
+            Ok(true)
         }
+        Err(error @ StoreError::Format { .. }) => Err(error),
         Err(error) => {
             warn!(%error, "a heartbeat was not sent");
-            false
+            Ok(false)
         }
     }
 }
@@ -103,6 +114,7 @@ fn describe(context: &Context) -> NodeRecord {
         runtime: context.runtime_name.into(),
         host: host_name(),
         version: env!("CARGO_PKG_VERSION").into(),
+        format: Format::newest(),
         started: context.started,
         ..NodeRecord::default()
     }

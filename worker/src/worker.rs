@@ -10,6 +10,7 @@ use longshore_broker::{BrokerSettings, Consumer};
 use longshore_store::{Seal, SealError, Store, StoreError, StoreSettings};
 use longshore_support::config::{Runtime as RuntimeKind, Settings};
 use longshore_support::retry::{self, Failure, GaveUp, Policy, Server};
+use tokio::sync::oneshot;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -185,15 +186,14 @@ async fn serve(
     let end = CancellationToken::new();
     let keeper = lease::start(context.clone(), redis, end.clone()).map_err(WorkerError::Keeper)?;
     let mut helpers = JoinSet::new();
-    for helper in [Helper::Heartbeat, Helper::Sweep] {
-        let context = context.clone();
-        helpers.spawn(async move {
-            match helper {
-                Helper::Heartbeat => heartbeat::run(&context).await,
-                Helper::Sweep => sweep::run(&context).await,
-            }
-        });
-    }
+    let swept = context.clone();
+    helpers.spawn(async move { sweep::run(&swept).await });
+    let (left_behind, outdated) = oneshot::channel();
+    let beating = context.clone();
+    helpers.spawn(async move {
+        let Err(error) = heartbeat::run(&beating).await;
+        let _ = left_behind.send(error);
+    });
     let mut work = JoinSet::new();
     let count = adopted.len().max(context.slots as usize);
     let mut adopted = adopted.into_iter();
@@ -218,6 +218,8 @@ async fn serve(
     let fenced = tokio::select! {
         () = shutdown.cancelled() => false,
         () = context.fenced.cancelled() => true,
+        // Without a drain: the release that is installed in its place takes up what runs.
+        Ok(error) = outdated => return Err(error.into()),
     };
     context.draining.cancel();
     if fenced {
@@ -234,11 +236,6 @@ async fn serve(
     heartbeat::farewell(&context).await;
     info!("drained");
     Ok(())
-}
-
-enum Helper {
-    Heartbeat,
-    Sweep,
 }
 
 /// Lets running attempts finish within the bound, and then has the rest stopped and handed back.

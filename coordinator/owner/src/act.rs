@@ -7,6 +7,7 @@ use futures::{StreamExt, stream};
 use longshore_broker::Ticket;
 use longshore_job::Action;
 use longshore_store::{AttemptKey, Epoch, Granted, JobRef, Stopped, Store};
+use longshore_support::format::Format;
 
 use crate::outbox::Mail;
 use crate::patient::patiently;
@@ -36,7 +37,7 @@ pub(crate) async fn act(
         match action {
             Action::Offer { index, attempt } => {
                 tickets.sent(now, (job.uid.clone(), index, attempt));
-                offers.push(Ticket::new(job.shard.0, job.uid, index, attempt));
+                offers.push(Ticket::new(store.format(), job.shard.0, job.uid, index, attempt));
             }
             Action::Stop { index, attempt, grace_seconds } => {
                 steps.push(Step::Stop { attempt: job.attempt(index, attempt), grace_seconds });
@@ -63,8 +64,8 @@ pub(crate) async fn act(
 }
 
 /// Tickets by the names that their owner has for them.
-pub(crate) fn tickets_of(shard: u16, keys: Vec<Key>) -> Vec<Ticket> {
-    let ticket = |(uid, index, attempt): Key| Ticket::new(shard, uid, index, attempt);
+pub(crate) fn tickets_of(format: Format, shard: u16, keys: Vec<Key>) -> Vec<Ticket> {
+    let ticket = |(uid, index, attempt): Key| Ticket::new(format, shard, uid, index, attempt);
     keys.into_iter().map(ticket).collect()
 }
 

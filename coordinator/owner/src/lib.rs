@@ -59,12 +59,15 @@ pub enum OwnerError {
     /// A task ended by a bug; the next owner starts from what is stored.
     #[error("the owner of a shard ended unexpectedly")]
     Broken(#[source] tokio::task::JoinError),
+    /// The cluster writes a format that this release can't read.
+    #[error("this coordinator has been left behind")]
+    Outdated(#[source] longshore_store::StoreError),
 }
 
 /// Owns this coordinator's share of the shards until `shutdown`, and gives them back then.
 ///
 /// # Errors
-/// [`OwnerError::Broken`]; the process is best started again.
+/// [`OwnerError::Broken`]; the process is best started again. [`OwnerError::Outdated`]; with a newer release.
 pub async fn run(
     settings: OwnerSettings,
     store: Store,

@@ -310,9 +310,9 @@ impl<'a> Owner<'a> {
         if !suspects.lost.is_empty() {
             info!(shard = %self.term.shard, "{} tickets were lost: publishing them again", suspects.lost.len());
         }
-        let shard = self.term.shard.0;
-        self.mail.publish(tickets_of(shard, suspects.lost));
-        self.mail.publish_if_idle(tickets_of(shard, suspects.doubtful));
+        let (format, shard) = (self.store.format(), self.term.shard.0);
+        self.mail.publish(tickets_of(format, shard, suspects.lost));
+        self.mail.publish_if_idle(tickets_of(format, shard, suspects.doubtful));
     }
 }
 

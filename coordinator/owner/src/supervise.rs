@@ -43,12 +43,14 @@ pub(crate) async fn run(
         let look = async {
             match supervisor.look().await {
                 Ok(()) => waits.reset(),
+                Err(error @ StoreError::Format { .. }) => return Err(OwnerError::Outdated(error)),
                 Err(error) => pause(&error, &mut waits).await,
             }
+            Ok(())
         };
         tokio::select! {
             () = shutdown.cancelled() => break Ok(()),
-            () = look => {}
+            looked = look => if looked.is_err() { break looked },
         }
         let next = tokio::time::sleep(LOOK);
         tokio::pin!(next);
@@ -85,6 +87,7 @@ impl Supervisor {
         let store = store.with_patience(2 * LOOK);
         store.coordinator_beat(&settings.name, &settings.listen).await?;
         let peers = store.coordinators().await?;
+        store.raise_format(&peers).await?;
         let metas = store.shard_metas().await?;
         let now = Instant::now();
         let others = peers.into_iter().filter(|peer| peer.name != settings.name);

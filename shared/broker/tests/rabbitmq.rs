@@ -8,13 +8,14 @@ use std::time::Duration;
 
 use common::RabbitMq;
 use longshore_broker::{Consumer, Delivery, Publisher, Slot, Ticket};
+use longshore_support::format::Format;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 const BOUND: Duration = Duration::from_secs(30);
 
 fn ticket(index: u32) -> Ticket {
-    Ticket::new(1, "uid", index, 1)
+    Ticket::new(Format::newest(), 1, "uid", index, 1)
 }
 
 async fn next(slot: &mut Slot, what: &str) -> Delivery {

@@ -2,10 +2,12 @@
 
 use std::fmt;
 use std::future::Future;
+use std::sync::atomic::AtomicU16;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use longshore_job::Millis;
+use longshore_support::format::Format;
 use longshore_support::retry::{self, Failure, GaveUp, Policy, Server};
 use redis::aio::{ConnectionManager, ConnectionManagerConfig, MultiplexedConnection};
 use redis::io::tcp::{TcpSettings, socket2::TcpKeepalive};
@@ -86,11 +88,11 @@ impl fmt::Debug for StoreSettings {
 /// The store. Clones share its connections.
 #[derive(Clone)]
 pub struct Store {
-    shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
     patience: Duration,
 }
 
-struct Shared {
+pub(crate) struct Shared {
     server: Server,
     client: Client,
     /// For all that doesn't block; connects anew by itself.
@@ -100,6 +102,8 @@ struct Shared {
     settings: StoreSettings,
     shards: u16,
     cluster: String,
+    /// The format that the cluster writes.
+    pub(crate) format: AtomicU16,
 }
 
 impl fmt::Debug for Store {
@@ -113,7 +117,8 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Unreachable`] within the patience; [`StoreError::Shards`] if the cluster has
-    /// another number of shards; [`StoreError::NoCluster`] if no number is given and there is none.
+    /// another number of shards; [`StoreError::Format`] if it writes a format that this release can't read;
+    /// [`StoreError::NoCluster`] if no number is given and there is none.
     pub async fn connect(settings: &StoreSettings) -> Result<Store, StoreError> {
         let tcp = TcpSettings::default()
             .set_nodelay(true)
@@ -145,20 +150,23 @@ impl Store {
                 settings: settings.clone(),
                 shards: 0,
                 cluster: String::new(),
+                format: AtomicU16::new(Format::default().0),
             }),
             patience: settings.patience,
         };
         let wanted = settings.shards.map(|shards| shards.to_string()).unwrap_or_default();
         let mut call = scripts::CLUSTER.prepare_invoke();
         call.key(keys::CLUSTER).arg(wanted).arg(uuid::Uuid::new_v4().to_string());
-        let (shards, id): (u16, String) = store.call("join the cluster", &call).await?;
+        call.arg(Format::newest().0);
+        let (shards, id, format): (u16, String, u16) =
+            store.call("join the cluster", &call).await?;
         match settings.shards {
             _ if shards == 0 => return Err(StoreError::NoCluster { server }),
             Some(configured) if configured != shards => {
                 return Err(StoreError::Shards { server, stored: shards, configured });
             }
-            _ => {}
-        }
+            _ => store.use_format(Format(format))?,
+        };
         if let Some(shared) = Arc::get_mut(&mut store.shared) {
             shared.shards = shards;
             shared.cluster = id;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use longshore_support::format::Format;
 use longshore_support::retry::Server;
 use redis::RedisError;
 use thiserror::Error;
@@ -51,6 +52,12 @@ pub enum StoreError {
     /// The number of shards is fixed when the cluster's first coordinator starts.
     #[error("{server} holds a cluster of {stored} shards, but {configured} are configured")]
     Shards { server: Server, stored: u16, configured: u16 },
+    /// The format rises once every member reads it, so this program was away, or is new and too old.
+    #[error(
+        "the cluster in {server} writes format {stored}, and this release reads up to {newest}: \
+         install the release that the other members have"
+    )]
+    Format { server: Server, stored: Format, newest: Format },
     /// No coordinator has started on this Redis yet.
     #[error("{server} holds no cluster yet: no coordinator has started")]
     NoCluster { server: Server },

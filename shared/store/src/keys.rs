@@ -19,7 +19,7 @@
 //! | `ls:{07}:hist:<uid>:<bucket>` | hash | `<index>.<attempt>` -> JSON of a finished `Attempt`; 256 indexes to a bucket |
 //! | `ls:{07}:buckets:<uid>` | bitmap | which buckets exist |
 //! | `ls:{07}:events:<uid>` | hash | id -> JSON of an event |
-//! | `ls:cluster` | hash | `shards`, `id` |
+//! | `ls:cluster` | hash | `shards`, `id`, `format` (what all members write) |
 //! | `ls:log` | stream | the change log: as `out`, with `s` shard |
 //! | `ls:nodes` | hash | worker -> JSON of a `NodeRecord` |
 //! | `ls:coordinators` | hash | name -> JSON of a `CoordinatorRecord` |

@@ -8,6 +8,7 @@
 //! | who | module |
 //! | --- | --- |
 //! | API server | [`api`](Store::create), [`configs`](Store::create_config), [`log`](Store::log_read), [`nodes`](Store::nodes) |
+//! | all | [`format`](Store::follow_format) |
 //! | owner of a shard | [`owner`](Store::own), [`Commit`], [`load`](Store::load_shard), [`purge`](Store::purge) |
 //! | worker | [`worker`](Store::claim), [`output`](Store::append_output) |
 
@@ -19,6 +20,7 @@ mod configs;
 mod epoch;
 mod error;
 mod events;
+mod format;
 mod keys;
 mod line;
 mod load;

@@ -1,6 +1,7 @@
 //! Workers and coordinators as the cluster sees them.
 
 use longshore_job::Millis;
+use longshore_support::format::Format;
 use serde::{Deserialize, Serialize};
 
 use crate::record::{decode, encode};
@@ -22,6 +23,8 @@ pub struct NodeRecord {
     pub host: String,
     /// The worker's own version.
     pub version: String,
+    /// The newest format that it reads.
+    pub format: Format,
     /// The container engine's version.
     pub engine_version: String,
     pub kernel: String,
@@ -52,6 +55,8 @@ pub struct CoordinatorRecord {
     pub listen: String,
     /// Redis' time of the last heartbeat.
     pub beat: Millis,
+    /// The newest format that it reads.
+    pub format: Format,
 }
 
 impl Store {
@@ -132,7 +137,12 @@ impl Store {
     /// [`StoreError`], as every call.
     pub async fn coordinator_beat(&self, name: &str, listen: &str) -> Result<(), StoreError> {
         let beat = self.now().await?;
-        let record = CoordinatorRecord { name: name.to_owned(), listen: listen.to_owned(), beat };
+        let record = CoordinatorRecord {
+            name: name.to_owned(),
+            listen: listen.to_owned(),
+            beat,
+            format: Format::newest(),
+        };
         let mut cmd = redis::cmd("HSET");
         cmd.arg(keys::COORDINATORS).arg(name).arg(encode(&record)?);
         self.ask("send a heartbeat", &cmd).await

@@ -56,4 +56,5 @@ global_scripts! {
     HEARTBEAT = "heartbeat.lua";
     LOG_APPEND = "log_append.lua";
     LOG_END = "log_end.lua";
+    RAISE_FORMAT = "raise_format.lua";
 }

@@ -5,6 +5,7 @@ pub mod chain;
 pub mod clock;
 pub mod config;
 pub mod exit;
+pub mod format;
 pub mod retry;
 pub mod shutdown;
 pub mod telemetry;

@@ -8,6 +8,7 @@ use longshore_store::{
     AttemptKey, Commit, Committed, Created, Epoch, Held, JobRef, NewJob, OutputInfo, Owned,
     Revoked, Shard, Store, StoreSettings, StreamId,
 };
+use longshore_support::format::Format;
 use serde_json::{Value, json};
 
 /// No state is waited for longer.
@@ -82,7 +83,7 @@ impl Job {
     }
 
     pub(crate) async fn publish(&self, index: Index) {
-        let ticket = Ticket::new(SHARD.0, self.job.uid.as_str(), index, 1);
+        let ticket = Ticket::new(Format::newest(), SHARD.0, self.job.uid.as_str(), index, 1);
         self.coordinator.publisher.publish(&[ticket]).await.expect("published");
     }
 
