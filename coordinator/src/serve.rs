@@ -18,7 +18,7 @@ use longshore_support::telemetry::TelemetryError;
 use longshore_support::{chain::Chain, exit, shutdown, telemetry};
 use thiserror::Error;
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 /// Between two tries to found or join the cluster; each try waits by itself.
 const AGAIN: Policy = Policy::new(Duration::from_millis(200), Duration::from_secs(2));
@@ -156,6 +156,9 @@ async fn connect(
         let attempt = async {
             match Store::connect(&store).await {
                 Err(error) if error.is_transient() => {
+                    if !matches!(error, StoreError::Unreachable { .. }) {
+                        warn!("{}; trying on", Chain(&error));
+                    }
                     tokio::time::sleep(delay).await;
                     Ok(None)
                 }

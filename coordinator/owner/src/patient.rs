@@ -27,7 +27,7 @@ where
 
 /// Waits after an error, a little longer each time.
 pub(crate) async fn pause(error: &StoreError, waits: &mut longshore_support::retry::Delays) {
-    if !error.is_transient() {
+    if !matches!(error, StoreError::Unreachable { .. }) {
         error!("{}; trying on", Chain(error));
     }
     if let Some(wait) = waits.next() {

@@ -21,7 +21,7 @@ pub enum StoreError {
         #[source]
         source: Option<RedisError>,
     },
-    /// Redis answered with an error: out of memory, not permitted, a bug in a script.
+    /// Redis answered with an error: out of memory or disk, not permitted, a bug in a script.
     #[error("{server} refused: {doing}")]
     Refused {
         server: Server,
@@ -63,9 +63,19 @@ pub enum StoreError {
     NoCluster { server: Server },
 }
 
+/// What Redis says when it can read only: at its `maxmemory`, with a disk that takes nothing, without the
+/// replicas that it must have, or as a replica itself.
+const CANT_WRITE: [&str; 4] = ["OOM", "MISCONF", "NOREPLICAS", "READONLY"];
+
 impl StoreError {
-    /// Whether trying again later may help: Redis is away, or not set up yet.
+    /// Whether trying again later may help: Redis is away, not set up yet, or can't write for now.
     pub fn is_transient(&self) -> bool {
-        matches!(self, Self::Unreachable { .. } | Self::NoCluster { .. })
+        match self {
+            Self::Unreachable { .. } | Self::NoCluster { .. } => true,
+            Self::Refused { source, .. } => {
+                source.code().is_some_and(|code| CANT_WRITE.contains(&code))
+            }
+            _ => false,
+        }
     }
 }

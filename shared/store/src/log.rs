@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use longshore_job::Index;
 use redis::streams::{StreamId as Entry, StreamRangeReply, StreamReadReply};
-use redis::{FromRedisValue, Value, from_redis_value_ref};
+use redis::{FromRedisValue, ScriptInvocation, Value, from_redis_value_ref};
 
 use crate::{
     AttemptKey, ConfigKind, ConfigRef, JobRef, ResourceVersion, Shard, Store, StoreError, StreamId,
@@ -170,17 +170,15 @@ impl Store {
         if entries.is_empty() {
             return Ok(());
         }
-        let mut pipe = redis::pipe();
+        let doing = "forward changes";
+        let mut add = self.add_to_log();
         for entry in entries {
-            let add = pipe.cmd("XADD").arg(keys::LOG);
-            add.arg("MAXLEN").arg("~").arg(self.settings().log_length).arg("*");
-            add.arg("s").arg(shard.0);
+            add.arg(2 + 2 * entry.fields.len()).arg("s").arg(shard.0);
             for (key, value) in &entry.fields {
                 add.arg(key).arg(value);
             }
         }
-        let doing = "forward changes";
-        let ids: Vec<String> = self.pipe(doing, &pipe).await?;
+        let ids: Vec<String> = self.call(doing, &add).await?;
         let mut call = scripts::FORWARDED.prepare_invoke();
         call.key(keys::prefix(shard)).arg(entries.len());
         for entry in entries {
@@ -199,10 +197,9 @@ impl Store {
 
     /// Appends a change of a Node to the log.
     pub(crate) async fn log_node(&self, name: &str, verb: &str) -> Result<(), StoreError> {
-        let mut cmd = redis::cmd("XADD");
-        cmd.arg(keys::LOG).arg("MAXLEN").arg("~").arg(self.settings().log_length).arg("*");
-        cmd.arg("k").arg("Node").arg("v").arg(verb).arg("name").arg(name);
-        let _: String = self.ask("log a change of a Node", &cmd).await?;
+        let mut add = self.add_to_log();
+        add.arg(6).arg(&["k", "Node", "v", verb, "name", name]);
+        let _: Vec<String> = self.call("log a change of a Node", &add).await?;
         Ok(())
     }
 
@@ -214,10 +211,18 @@ impl Store {
         if self.ask::<bool>(doing, &exists).await? {
             return Ok(());
         }
-        let mut add = redis::cmd("XADD");
-        add.arg(keys::LOG).arg("*").arg("k").arg("Start");
-        let _: String = self.ask(doing, &add).await?;
+        let mut add = self.add_to_log();
+        add.arg(2).arg(&["k", "Start"]);
+        let _: Vec<String> = self.call(doing, &add).await?;
         Ok(())
+    }
+
+    /// A call that appends entries to the log, each to be added as the number of its fields and values, and
+    /// these.
+    fn add_to_log(&self) -> ScriptInvocation<'static> {
+        let mut call = scripts::LOG_CHANGES.prepare_invoke();
+        call.key(keys::LOG).arg(self.settings().log_length);
+        call
     }
 
     /// The entries of a stream after `after`, up to `count`, waiting up to `block` for the first.

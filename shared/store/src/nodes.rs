@@ -53,7 +53,7 @@ pub struct CoordinatorRecord {
     pub name: String,
     /// The address that its API server listens on.
     pub listen: String,
-    /// Redis' time of the last heartbeat.
+    /// Redis' time of the last heartbeat; set by [`Store::coordinator_beat`].
     pub beat: Millis,
     /// The newest format that it reads.
     pub format: Format,
@@ -136,16 +136,15 @@ impl Store {
     /// # Errors
     /// [`StoreError`], as every call.
     pub async fn coordinator_beat(&self, name: &str, listen: &str) -> Result<(), StoreError> {
-        let beat = self.now().await?;
         let record = CoordinatorRecord {
             name: name.to_owned(),
             listen: listen.to_owned(),
-            beat,
+            beat: 0,
             format: Format::newest(),
         };
-        let mut cmd = redis::cmd("HSET");
-        cmd.arg(keys::COORDINATORS).arg(name).arg(encode(&record)?);
-        self.ask("send a heartbeat", &cmd).await
+        let mut call = scripts::COORDINATOR_BEAT.prepare_invoke();
+        call.key(keys::COORDINATORS).arg(name).arg(encode(&record)?);
+        self.call("send a heartbeat", &call).await
     }
 
     /// All coordinators that were ever seen, sorted by name.

@@ -5,6 +5,8 @@
 mod api;
 mod common;
 mod configs;
+mod format;
+mod full;
 mod lease;
 mod lost_reply;
 mod output;
