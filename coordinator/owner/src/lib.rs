@@ -23,6 +23,7 @@ mod clock;
 mod compose;
 mod expiry;
 mod forward;
+mod incarnations;
 mod jobs;
 mod notes;
 mod outbox;

@@ -10,6 +10,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+use crate::incarnations::Incarnations;
 use crate::patient::{pause, waits};
 use crate::term::{self, Term};
 use crate::watch::{Decision, Watch};
@@ -26,6 +27,7 @@ pub(crate) struct Context {
     pub(crate) settings: OwnerSettings,
     pub(crate) store: Store,
     pub(crate) publisher: Publisher,
+    pub(crate) incarnations: Incarnations,
 }
 
 pub(crate) async fn run(
@@ -35,7 +37,8 @@ pub(crate) async fn run(
     shutdown: CancellationToken,
 ) -> Result<(), OwnerError> {
     let watch = Watch::new(&settings.name);
-    let context = Arc::new(Context { settings, store, publisher });
+    let context =
+        Arc::new(Context { settings, store, publisher, incarnations: Incarnations::default() });
     let mut supervisor =
         Supervisor { context, watch, running: HashMap::new(), terms: JoinSet::new() };
     let mut waits = waits();
@@ -89,6 +92,7 @@ impl Supervisor {
         let peers = store.coordinators().await?;
         store.raise_format(&peers).await?;
         let metas = store.shard_metas().await?;
+        self.context.incarnations.see(&metas);
         let now = Instant::now();
         let others = peers.into_iter().filter(|peer| peer.name != settings.name);
         self.watch.look(now, others.map(|peer| (peer.name, peer.beat)), &metas);

@@ -1,7 +1,7 @@
 //! One term of a shard's owner.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use longshore_store::{Epoch, Shard, StreamId};
 use longshore_support::chain::Chain;
@@ -87,8 +87,8 @@ async fn accept(context: &Context, term: Term, longest_lease: oneshot::Receiver<
         info!(shard = %term.shard, "Redis was restarted: nothing is claimed for {} s", wait.as_secs());
         tokio::time::sleep(wait).await;
     }
-    let own_clock = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-    if patiently(|| context.store.accept_run(term.shard, term.epoch, own_clock)).await {
+    let least = context.incarnations.next(term.shard);
+    if patiently(|| context.store.accept_run(term.shard, term.epoch, least)).await {
         std::future::pending().await
     }
 }

@@ -25,6 +25,8 @@ pub struct ShardMeta {
     pub pos: StreamId,
     /// The run id of the Redis for which claims are granted; `None` before the first.
     pub run: Option<String>,
+    /// The incarnation of its tokens; 0 before the first.
+    pub incarnation: u64,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -105,7 +107,7 @@ impl Store {
         let mut pipe = redis::pipe();
         for shard in self.all_shards() {
             pipe.cmd("HMGET").arg(keys::meta(shard));
-            pipe.arg(&["owner", "epoch", "beat", "pos", "run"]);
+            pipe.arg(&["owner", "epoch", "beat", "pos", "run", "inc"]);
         }
         let rows: Vec<Vec<Option<String>>> = self.pipe(doing, &pipe).await?;
         rows.into_iter().map(|row| self.shard_meta(doing, row)).collect()
@@ -167,8 +169,7 @@ impl Store {
     }
 
     /// Allows claims on this run of Redis, under a new incarnation of the tokens; `false` if fenced. The
-    /// incarnation is at least `least`, in seconds since 1970: Redis' clock may have been set back while
-    /// it forgot the incarnation before.
+    /// incarnation is at least `least`: Redis may have forgotten the one before.
     ///
     /// # Errors
     /// [`StoreError`], as every call.
@@ -311,7 +312,7 @@ impl Store {
         row: Vec<Option<String>>,
     ) -> Result<ShardMeta, StoreError> {
         let parse = || {
-            let [owner, epoch, beat, pos, run] = row.as_slice() else { return None };
+            let [owner, epoch, beat, pos, run, incarnation] = row.as_slice() else { return None };
             let number = |text: &Option<String>| text.as_deref().unwrap_or("0").parse().ok();
             Some(ShardMeta {
                 owner: owner.clone().unwrap_or_default(),
@@ -319,6 +320,7 @@ impl Store {
                 beat: number(beat)?,
                 pos: pos.as_deref().unwrap_or("0-0").parse().ok()?,
                 run: run.clone(),
+                incarnation: number(incarnation)?,
             })
         };
         parse().ok_or_else(|| self.odd(doing, &row))

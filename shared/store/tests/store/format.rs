@@ -36,5 +36,8 @@ async fn a_newer_one_keeps_this_release_out() {
     let settings = StoreSettings::new(world.server.url()).with_shards(SHARDS);
     let error = Store::connect(&settings).await.unwrap_err();
     let text = error.to_string();
-    assert!(text.contains(&format!("writes format {newer}, and this release reads up to")), "{text}");
+    assert!(
+        text.contains(&format!("writes format {newer}, and this release reads up to")),
+        "{text}"
+    );
 }
