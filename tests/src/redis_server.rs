@@ -3,6 +3,7 @@
 use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::Result;
 use rustix::process::Signal;
@@ -10,11 +11,13 @@ use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::process::Command;
 
+use crate::teardown::Teardown;
 use crate::{Background, run, secs, until};
 
 /// A `redis-server`, with its files. Dropping it kills it.
 pub struct RedisServer {
     process: Option<Background>,
+    _disk: Option<Teardown>,
     dir: TempDir,
     port: u16,
     clock: Clock,
@@ -41,17 +44,30 @@ impl RedisServer {
     }
 
     pub async fn start_on(port: u16) -> Result<Self> {
-        Self::start_with(port, Clock::OfTheHost).await
+        Self::start_with(port, Clock::OfTheHost, None).await
+    }
+
+    /// One whose files are on a disk of so many MiB.
+    pub async fn start_on_a_disk_of(mib: u32) -> Result<Self> {
+        Self::start_with(free_port().await?, Clock::OfTheHost, Some(mib)).await
     }
 
     /// One whose clock can be moved.
     pub async fn start_with_a_clock() -> Result<Self> {
-        Self::start_with(free_port().await?, Clock::Movable).await
+        Self::start_with(free_port().await?, Clock::Movable, None).await
     }
 
-    async fn start_with(port: u16, clock: Clock) -> Result<Self> {
+    async fn start_with(port: u16, clock: Clock, disk: Option<u32>) -> Result<Self> {
         let dir = tempfile::Builder::new().prefix("ls-redis-").tempdir()?;
-        let mut server = Self { process: None, dir, port, clock };
+        let mut server = Self { process: None, _disk: None, dir, port, clock };
+        if let Some(mib) = disk {
+            let data = server.data();
+            let mut mount = Command::new("mount");
+            mount.args(["-t", "tmpfs", "-o", &format!("size={mib}m"), "tmpfs"]).arg(&data);
+            run(mount).await?.ok()?;
+            let data = data.display().to_string();
+            server._disk = Some(Teardown::new(["umount", "--lazy", &data].map(str::to_owned)));
+        }
         if clock == Clock::Movable {
             server.move_clock(0)?;
             let mut compile = Command::new("cc");
@@ -76,6 +92,14 @@ impl RedisServer {
         if let Some(mut process) = self.process.take() {
             process.signal(Signal::KILL)?;
             process.ended(secs(10)).await?;
+        }
+        Ok(())
+    }
+
+    /// Waits until it has ended by itself.
+    pub async fn ended(&mut self, bound: Duration) -> Result<()> {
+        if let Some(mut process) = self.process.take() {
+            process.ended(bound).await?;
         }
         Ok(())
     }
@@ -125,7 +149,8 @@ impl RedisServer {
         self.start_again().await
     }
 
-    fn data(&self) -> PathBuf {
+    /// Where its files are.
+    pub fn data(&self) -> PathBuf {
         let data = self.dir.path().join("data");
         // The start says what is wrong if it can't be made.
         let _ = fs::create_dir_all(&data);

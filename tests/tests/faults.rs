@@ -2,6 +2,7 @@
 
 mod faults {
     pub(crate) mod coordinator;
+    pub(crate) mod full;
     pub(crate) mod heartbeat;
     pub(crate) mod host;
     pub(crate) mod releases;
@@ -16,7 +17,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use longshore_tests::Suite;
 
-use faults::{coordinator, heartbeat, host, releases, replies, servers, worker};
+use faults::{coordinator, full, heartbeat, host, releases, replies, servers, worker};
 
 /// The longest come first, so that the others run beside them. Three at once: each has a cluster of its
 /// own, and a machine that is too busy for them is a fault of another kind.
@@ -33,6 +34,8 @@ fn main() -> Result<ExitCode> {
     suite.test("all_workers_are_restarted_in_turn", worker::all_restarted);
     suite.test("two_releases_run_side_by_side", releases::side_by_side);
     suite.test("a_release_is_left_behind", releases::left_behind);
+    suite.test("redis_has_no_memory_left", full::memory);
+    suite.test("redis_has_no_disk_left", full::disk);
     suite.test("a_worker_is_drained", worker::drained);
     suite.test("a_docker_daemon_hangs", host::daemon_hangs);
     suite.test("a_docker_daemon_is_upgraded", host::daemon_upgraded);
