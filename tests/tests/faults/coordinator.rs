@@ -43,7 +43,12 @@ pub(crate) async fn owner_killed() -> Result<()> {
     let key = keys.next_item().await.context("the Job's key")??;
     drop(keys);
     let meta = key.replace(&format!("job:{}", job.uid), "meta");
-    let owner: String = redis.hget(&meta, "owner").await?;
+    // None while the shard is on its way to the coordinator whose share it is.
+    let owner: String = until("the shard has an owner", secs(10), async || {
+        let owner: String = redis.hget(&meta, "owner").await?;
+        Ok(if owner.is_empty() { Err(()) } else { Ok(owner) })
+    })
+    .await?;
 
     cluster.signal(&owner, Signal::KILL)?;
     let killed = Instant::now();

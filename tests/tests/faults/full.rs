@@ -18,9 +18,10 @@ pub(crate) async fn memory() -> Result<()> {
     job.in_mid_run(1).await?;
     set_maxmemory(&cluster, "1").await?;
 
-    let args = ["create", "job", "refused", "--image=busybox", "--", "true"];
-    let refused = cluster.kubectl().run(&args).await?.failed(1)?;
-    ensure!(refused.contains("used memory > 'maxmemory'"), "{refused}");
+    let yaml = Job::new("refused", "true").yaml();
+    let refused = cluster.kubectl().run_with_input(&["create", "-f", "-"], &yaml).await?;
+    let why = refused.failed(1)?;
+    ensure!(why.contains("used memory > 'maxmemory'"), "{why}");
     let disrupted = job.judge(&witness, secs(90)).await?;
     ensure!(disrupted == 0, "{disrupted} disrupted");
 
