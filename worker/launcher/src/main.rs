@@ -34,7 +34,8 @@
 //!
 //! | record | exit code | meaning |
 //! | --- | --- | --- |
-//! | `exited CODE` | CODE | the command exited |
+//! | `exited CODE` | CODE | the command exited, and nobody outside had told it to |
+//! | `exited CODE told SIGNAL` | CODE | the command exited after the launcher had passed that signal on to it |
 //! | `signaled SIGNAL` | 128 + SIGNAL | a signal ended the command |
 //! | `start-error ERRNO MESSAGE` | 127, 126 | the command was not found (127) or can't be executed (126). The message is on the standard error too |
 //! | `deadline` | 124 | the deadline passed |
@@ -153,8 +154,12 @@ fn supervise<'a>(options: &Options<'a>, child: &mut Option<i32>) -> Result<End<'
     };
     *child = Some(command.pid());
 
+    let mut told = None;
     loop {
-        signals.each_pending(|signal| command.forward(signal));
+        signals.each_pending(|signal| {
+            told = Some(signal);
+            command.forward(signal);
+        });
         let mut more_to_reap = true;
         for _ in 0..REAP_BATCH {
             match sys::reap() {
@@ -162,7 +167,7 @@ fn supervise<'a>(options: &Options<'a>, child: &mut Option<i32>) -> Result<End<'
                     *child = None;
                     return Ok(match (command.start_error(), exit) {
                         (Some(error), _) => End::StartError(error),
-                        (None, Exit::Code(code)) => End::Exited(code),
+                        (None, Exit::Code(code)) => End::Exited { code, told },
                         (None, Exit::Signal(signal)) => End::Signaled(signal),
                     });
                 }

@@ -7,7 +7,11 @@ use core::fmt::Write;
 /// How it ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum End<'a> {
-    Exited(u8),
+    Exited {
+        code: u8,
+        /// The last signal that the launcher was sent and passed on before: the end may be its doing.
+        told: Option<i32>,
+    },
     Signaled(u8),
     StartError(StartError<'a>),
     Deadline,
@@ -25,7 +29,7 @@ impl End<'_> {
 
     pub(crate) fn exit_code(&self) -> i32 {
         match *self {
-            Self::Exited(code) => i32::from(code),
+            Self::Exited { code, .. } => i32::from(code),
             Self::Signaled(signal) => 128 + i32::from(signal),
             // As Docker has it.
             Self::StartError(StartError { errno: libc::ENOENT | libc::ENOTDIR, .. }) => 127,
@@ -38,7 +42,10 @@ impl End<'_> {
     /// Writes the record: one line.
     pub(crate) fn write_record(&self, line: &mut Line) {
         match *self {
-            Self::Exited(code) => line.put(format_args!("exited {code}")),
+            Self::Exited { code, told: None } => line.put(format_args!("exited {code}")),
+            Self::Exited { code, told: Some(signal) } => {
+                line.put(format_args!("exited {code} told {signal}"));
+            }
             Self::Signaled(signal) => line.put(format_args!("signaled {signal}")),
             Self::StartError(error) => {
                 line.put(format_args!("start-error "));
@@ -60,7 +67,7 @@ impl End<'_> {
                 line.put(format_args!("longshore: "));
                 write_refusal(reason, errno, line);
             }
-            Self::Exited(_) | Self::Signaled(_) | Self::Deadline => return,
+            Self::Exited { .. } | Self::Signaled(_) | Self::Deadline => return,
         }
         line.put(format_args!("\n"));
     }
@@ -210,8 +217,9 @@ mod tests {
     fn each_end_has_its_record_and_code() {
         let none = StartError { name: None, errno: libc::ENOENT };
         for (end, line, code) in [
-            (End::Exited(0), "exited 0\n", 0),
-            (End::Exited(255), "exited 255\n", 255),
+            (End::Exited { code: 0, told: None }, "exited 0\n", 0),
+            (End::Exited { code: 255, told: None }, "exited 255\n", 255),
+            (End::Exited { code: 0, told: Some(15) }, "exited 0 told 15\n", 0),
             (End::Signaled(9), "signaled 9\n", 137),
             (End::Deadline, "deadline\n", 124),
             (

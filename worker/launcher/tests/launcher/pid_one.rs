@@ -54,5 +54,5 @@ fn a_signal_to_pid_1_reaches_the_command() {
     let output =
         place.run_script("trap 'exit 11' TERM; kill -TERM 1; while :; do sleep 0.01; done");
     assert_eq!(crate::support::code(&output), 11);
-    assert_eq!(place.record(), "exited 11\n");
+    assert_eq!(place.record(), "exited 11 told 15\n");
 }

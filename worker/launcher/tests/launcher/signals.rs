@@ -24,7 +24,7 @@ fn every_usual_signal_is_forwarded() {
         running.signal(signal);
         let (status, output) = running.wait();
         assert_eq!((status.code(), output.as_str()), (Some(5), "got\n"), "signal {signal}");
-        assert_eq!(place.record(), "exited 5\n");
+        assert_eq!(place.record(), format!("exited 5 told {signal}\n"));
     }
 }
 

@@ -7,7 +7,11 @@ use crate::health::START_FAILED;
 /// How an attempt ended, as its launcher recorded it: the proof that the Docker daemon can't give.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Record {
-    Exited(i32),
+    /// `told` if it was sent a signal before, which may have been the daemon's.
+    Exited {
+        code: i32,
+        told: bool,
+    },
     Signaled(i32),
     StartError { errno: String, message: String },
     Deadline,
@@ -28,7 +32,11 @@ impl Record {
     pub(super) fn parse(line: &str) -> Option<Self> {
         let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
         match word {
-            "exited" => rest.parse().ok().map(Self::Exited),
+            "exited" => {
+                let (code, told) = rest.split_once(' ').unwrap_or((rest, ""));
+                let told = !told.is_empty();
+                code.parse().ok().map(|code| Self::Exited { code, told })
+            }
             "signaled" => rest.parse().ok().map(Self::Signaled),
             "start-error" => {
                 let (errno, message) = rest.split_once(' ').unwrap_or((rest, rest));
@@ -45,8 +53,9 @@ impl Record {
 ///
 /// `state` is `None` if Docker doesn't know the container any more. `same_daemon` says whether the
 /// daemon that answered is the one that started the container: a daemon that goes down, or comes
-/// back, ends containers in ways that look like exits of their own, code 0 included, so whatever
-/// ended around that moment is a disruption.
+/// back, ends containers in ways that look like exits of their own, code 0 included. What ended around
+/// that moment is a disruption, unless the command exited without having been sent a signal: a daemon
+/// has no other way to have it exit.
 pub(super) fn judge(record: Option<Record>, state: Option<State>, same_daemon: bool) -> Outcome {
     match (record, state) {
         (Some(Record::Deadline), _) => lost("LeaseExpired", "the lease ran out", false),
@@ -61,10 +70,15 @@ pub(super) fn judge(record: Option<Record>, state: Option<State>, same_daemon: b
             message,
             code: if matches!(errno.as_str(), "ENOENT" | "ENOTDIR") { 127 } else { 126 },
         },
+        (Some(Record::Exited { code, told: false }), state) => {
+            exited(code, state.is_some_and(|s| s.oom_killed))
+        }
         _ if !same_daemon => {
             lost("DockerRestarted", "the Docker daemon went away while the container ran", true)
         }
-        (Some(Record::Exited(code)), state) => exited(code, state.is_some_and(|s| s.oom_killed)),
+        (Some(Record::Exited { code, .. }), state) => {
+            exited(code, state.is_some_and(|s| s.oom_killed))
+        }
         (Some(Record::Signaled(signal)), state) => {
             exited(128 + signal, state.is_some_and(|s| s.oom_killed))
         }
@@ -142,7 +156,8 @@ mod tests {
     #[test]
     fn records_are_read() {
         for (line, expected) in [
-            ("exited 0", Some(Record::Exited(0))),
+            ("exited 0", Some(Record::Exited { code: 0, told: false })),
+            ("exited 3 told 15", Some(Record::Exited { code: 3, told: true })),
             ("signaled 9", Some(Record::Signaled(9))),
             ("deadline", Some(Record::Deadline)),
             ("refused deadline passed", Some(Record::Refused("deadline passed".into()))),
@@ -182,10 +197,16 @@ mod tests {
 
     #[test]
     fn an_end_around_the_daemons_own_is_a_disruption() {
-        for record in ["exited 0", "exited 1", "signaled 15", ""] {
+        for record in ["exited 0 told 15", "exited 1 told 15", "signaled 15", ""] {
             let outcome = judged(record, Some(State::default()), false);
             assert_eq!(reason(&outcome), ("DockerRestarted", true));
         }
+    }
+
+    #[test]
+    fn an_exit_that_nobody_asked_for_counts_under_any_daemon() {
+        assert_eq!(judged("exited 0", None, false), exit(0, "Completed"));
+        assert_eq!(judged("exited 3", Some(State::default()), false), exit(3, "Error"));
     }
 
     #[test]
