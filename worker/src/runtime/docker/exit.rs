@@ -13,7 +13,10 @@ pub(super) enum Record {
         told: bool,
     },
     Signaled(i32),
-    StartError { errno: String, message: String },
+    StartError {
+        errno: String,
+        message: String,
+    },
     Deadline,
     Refused(String),
 }

@@ -4,6 +4,8 @@
 mod bench;
 mod claims;
 mod config;
+#[cfg(test)]
+mod deadline_tests;
 mod engine;
 mod env;
 mod exit;
@@ -12,6 +14,8 @@ mod files;
 mod follow;
 mod host_paths;
 mod image;
+#[cfg(test)]
+mod private_engine;
 mod probe;
 mod registry;
 mod run;
