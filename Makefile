@@ -1,5 +1,5 @@
 # The commands of a day's work; each target is safe to repeat.
-.PHONY: demo test chaos lint audit fuzz
+.PHONY: demo test chaos lint audit fuzz bench-launcher
 SHELL := /bin/bash
 
 # Bounds the whole of `cargo test`, builds included; a test that hangs must not hold CI.
@@ -26,6 +26,11 @@ chaos: export CHAOS_SECONDS ?= 600
 chaos:
 	deploy/setup --tests
 	cargo test --workspace --locked --test chaos -- --nocapture
+
+# What the launcher adds to a container's life. Docker's time is measured, not this build's, so any will do.
+bench-launcher:
+	deploy/local-images busybox
+	cargo bench --workspace --locked --profile dev --bench launcher
 
 lint: cargo-deny
 	cargo fmt --all --check

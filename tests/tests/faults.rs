@@ -2,6 +2,7 @@
 
 mod faults {
     pub(crate) mod coordinator;
+    pub(crate) mod deadline;
     pub(crate) mod full;
     pub(crate) mod heartbeat;
     pub(crate) mod host;
@@ -17,7 +18,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use longshore_tests::Suite;
 
-use faults::{coordinator, full, heartbeat, host, releases, replies, servers, worker};
+use faults::{coordinator, deadline, full, heartbeat, host, releases, replies, servers, worker};
 
 /// The longest come first, so that the others run beside them. Three at once: each has a cluster of its
 /// own, and a machine that is too busy for them is a fault of another kind.
@@ -29,6 +30,7 @@ fn main() -> Result<ExitCode> {
     suite.test("tickets_are_purged", servers::tickets_purged);
     suite.test("a_worker_is_killed", worker::killed);
     suite.test("a_worker_and_its_docker_daemon_are_killed", worker::killed_with_its_daemon);
+    suite.test("every_lost_container_ends_at_its_deadline", deadline::met);
     suite.test("the_last_words_of_a_lost_container", heartbeat::last_words);
     suite.test("a_worker_is_restarted", worker::restarted);
     suite.test("all_workers_are_restarted_in_turn", worker::all_restarted);

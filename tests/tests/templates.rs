@@ -4,6 +4,7 @@
 mod templates {
     pub(crate) mod containers;
     pub(crate) mod fields;
+    pub(crate) mod images;
     pub(crate) mod lost;
     pub(crate) mod secrets;
 }
@@ -13,7 +14,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use longshore_tests::{Options, Shared, Suite};
 
-use templates::{containers, fields, lost, secrets};
+use templates::{containers, fields, images, lost, secrets};
 
 fn main() -> Result<ExitCode> {
     let mut suite = Suite::new(4)?;
@@ -29,6 +30,7 @@ fn main() -> Result<ExitCode> {
     suite.test_on(&cluster, "a_policy_may_name_a_container", containers::policy);
     suite.test_on(&cluster, "a_suspended_pod_stops_all_its_containers", containers::suspend);
     suite.test_on(&cluster, "a_pod_beyond_a_limit_of_its_own_fails", fields::limits);
+    suite.test_on(&cluster, "images_of_every_kind_run_as_they_say", images::run);
     suite.test_on(&cluster, "a_template_is_carried_out", fields::carried_out);
     suite.test_on(&cluster, "what_the_cluster_does_not_allow_is_refused", fields::refused);
     suite.test("a_secret_is_nowhere_in_the_clear", secrets::nowhere_in_the_clear);
