@@ -135,9 +135,12 @@ impl Background {
         .await
     }
 
+    pub fn pid(&self) -> Result<i32> {
+        Ok(self.child.id().context("it has ended already")?.try_into()?)
+    }
+
     pub fn signal(&self, signal: Signal) -> Result<()> {
-        let pid = self.child.id().context("it has ended already")?;
-        kill_process(Pid::from_raw(i32::try_from(pid)?).context("above 0")?, signal)?;
+        kill_process(Pid::from_raw(self.pid()?).context("above 0")?, signal)?;
         Ok(())
     }
 

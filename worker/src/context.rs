@@ -15,6 +15,7 @@ use crate::contact::Contact;
 use crate::folder::Folders;
 use crate::health::Health;
 use crate::held::Attempts;
+use crate::pulse::Pulse;
 use crate::runtime::Runtime;
 
 pub(crate) struct Context {
@@ -30,6 +31,7 @@ pub(crate) struct Context {
     pub(crate) attempts: Attempts,
     pub(crate) contact: Contact,
     pub(crate) health: Health,
+    pub(crate) pulse: Pulse,
     pub(crate) slots: u32,
     /// When this process started, by the host's clock.
     pub(crate) started: Millis,

@@ -1,7 +1,7 @@
 //! The lease keeper: renews what this worker holds, and passes on what the replies say.
 //!
 //! It has a thread, a runtime and a connection of its own, so that no load on the rest of the worker
-//! can starve it.
+//! can starve it. While the rest hangs it renews nothing.
 
 use std::collections::HashMap;
 use std::io;
@@ -14,7 +14,7 @@ use longshore_job::Outcome;
 use longshore_store::{Held, Kept, Renewed, Shard, Store, StoreError, StoreSettings};
 use longshore_support::clock::{boottime, boottime_ns};
 use longshore_support::retry::{self, Failure, Policy};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, warn};
 
@@ -53,6 +53,14 @@ async fn keep(context: &Context, redis: &StoreSettings) {
     let mut keeper = Keeper { context, store: store.with_patience(third), unnamed: HashMap::new() };
     loop {
         let begun = Instant::now();
+        if !context.pulse.beats() {
+            error!("the worker hangs: its leases are not renewed");
+            while !context.pulse.beats() {
+                sleep(LEAST).await;
+            }
+            warn!("the worker goes on");
+            continue;
+        }
         let renewed = keeper.round().await;
         if context.fenced.is_cancelled() {
             return;

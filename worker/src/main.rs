@@ -18,6 +18,7 @@ mod lease;
 mod output;
 mod own_folder;
 mod pod;
+mod pulse;
 mod runtime;
 mod settings;
 mod slots;

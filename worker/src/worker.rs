@@ -23,6 +23,7 @@ use crate::context::{Context, now};
 use crate::folder::Folders;
 use crate::health::Health;
 use crate::held::Attempts;
+use crate::pulse::Pulse;
 use crate::runtime::docker::{Claims, DockerRuntime, HostPaths, Places};
 use crate::runtime::null::Null;
 use crate::runtime::{Runtime, RuntimeError};
@@ -127,6 +128,7 @@ async fn start(
         attempts: Attempts::new(settings.lease.margin),
         contact: Contact::new(lease.saturating_sub(settings.lease.margin)),
         health: Health::default(),
+        pulse: Pulse::new(lease),
         slots: settings.worker.slots,
         started: now(),
         lease,
@@ -188,6 +190,8 @@ async fn serve(
     let mut helpers = JoinSet::new();
     let swept = context.clone();
     helpers.spawn(async move { sweep::run(&swept).await });
+    let alive = context.clone();
+    helpers.spawn(async move { alive.pulse.run().await });
     let (left_behind, outdated) = oneshot::channel();
     let beating = context.clone();
     helpers.spawn(async move {

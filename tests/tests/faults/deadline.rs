@@ -23,7 +23,7 @@ const LEASE: [(&str, &str); 2] = [("LEASE__LENGTH", "6s"), ("LEASE__MARGIN", "1s
 /// How much later than its deadline a container may be dead: less than the margin.
 const LATE: Duration = Duration::from_millis(500);
 
-/// One worker is killed, one stopped, one cut off from Redis, one killed together with its Docker daemon.
+/// One worker is killed, one stopped, one hangs but for the thread that renews its leases, one is cut off from Redis, one killed together with its Docker daemon.
 /// Each runs another kind of image.
 pub(crate) async fn met() -> Result<()> {
     let world = tempfile::tempdir_in("/tmp")?;
@@ -52,7 +52,8 @@ pub(crate) async fn met() -> Result<()> {
     let stopped = start("stopped", &redis, None, 1)?;
     let _cut = start("cut", &behind, None, 1)?;
     let daemonless = start("daemonless", &redis, Some(&host), 1)?;
-    const LOST: [&str; 4] = ["killed", "stopped", "cut", "daemonless"];
+    let hung = start("hung", &redis, None, 1)?;
+    const LOST: [&str; 5] = ["killed", "stopped", "cut", "daemonless", "hung"];
     for name in LOST {
         node_until(&cluster, name, "Ready", secs(30)).await?;
     }
@@ -72,6 +73,7 @@ pub(crate) async fn met() -> Result<()> {
     killed.signal(Signal::KILL)?;
     stopped.signal(Signal::STOP)?;
     gate.set(Traffic::Cut);
+    let _held = hold(&hung).await?;
     engine.kill()?;
     daemonless.signal(Signal::KILL)?;
     for node in LOST {
@@ -82,7 +84,7 @@ pub(crate) async fn met() -> Result<()> {
         })
         .await?;
     }
-    let _spare = start("spare", &redis, None, 4)?;
+    let _spare = start("spare", &redis, None, 5)?;
     until("all have spoken again", secs(60), async || {
         let lines = lines()?;
         let again = lines.iter().filter(|line| line.node == "spare");
@@ -116,7 +118,7 @@ pub(crate) async fn met() -> Result<()> {
 }
 
 /// A Job of each kind of image. All say that they live until there is a file `/world/end`.
-fn jobs(images: &Images) -> [(&'static str, Job); 4] {
+fn jobs(images: &Images) -> [(&'static str, Job); 5] {
     // A read that nobody answers is a pause without a process.
     let script = format!(
         "{SAY} mkfifo /dev/shm/f; exec 3<>/dev/shm/f
@@ -146,6 +148,7 @@ fn jobs(images: &Images) -> [(&'static str, Job); 4] {
         ("read-only", read_only),
         ("entrypoint", entrypoint),
         ("bare", bare),
+        ("plain", of("plain", "busybox:1.36")),
     ]
 }
 
@@ -168,6 +171,28 @@ fn worker(
         .env("LONGSHORE__WORKER__HOST_PATHS", world)
         .envs(LEASE.map(|(key, value)| (format!("LONGSHORE__{key}"), value)));
     Background::start_with_log(command, &cluster.dir().join("logs").join(format!("{name}.log")))
+}
+
+/// Holds all threads of a worker but its lease keeper's, until this is dropped.
+async fn hold(worker: &Background) -> Result<Background> {
+    const HOLD: &str = r#"
+import ctypes, os, signal, sys
+ptrace = ctypes.CDLL(None, use_errno=True).ptrace
+SEIZE, INTERRUPT = 0x4206, 0x4207
+tasks = f'/proc/{sys.argv[1]}/task'
+for task in os.listdir(tasks):
+    if open(f'{tasks}/{task}/comm').read() != 'lease\n':
+        for request in (SEIZE, INTERRUPT):
+            if ptrace(request, int(task), None, None) != 0:
+                sys.exit(os.strerror(ctypes.get_errno()))
+print('held', flush=True)
+signal.pause()
+"#;
+    let mut python = Command::new("/usr/bin/python3");
+    python.args(["-c", HOLD, &worker.pid()?.to_string()]);
+    let mut held = Background::start(python)?;
+    held.prints("that it holds", secs(10), |printed| printed == "held\n").await?;
+    Ok(held)
 }
 
 fn state(cluster: &Cluster, worker: &str) -> PathBuf {
