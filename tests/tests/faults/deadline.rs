@@ -1,6 +1,7 @@
 //! Workers that are lost in each of the ways there are, at once: what they ran ends at its deadline,
 //! whatever image it is of, and only then runs elsewhere.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -9,7 +10,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use longshore_tests::history::{Line, SAY, read, saying};
 use longshore_tests::{
-    Background, Cluster, Engine, Gate, Images, Job, Options, Traffic, program, secs, until,
+    Background, Cluster, Engine, Gate, Images, Job, Options, Traffic, program, run, secs, until,
 };
 use rustix::process::Signal;
 use serde_json::json;
@@ -103,6 +104,12 @@ pub(crate) async fn met() -> Result<()> {
     }
 
     let lines = lines()?;
+    // Their workers never come back, and another sweeps them only later.
+    let pods: BTreeSet<&str> = lines.iter().map(|line| line.pod.as_str()).collect();
+    let mut remove = Command::new("docker");
+    remove.args(["rm", "--force"]).args(pods.iter().map(|pod| format!("{pod}_main")));
+    // Some are gone already, and some are in an engine of their own.
+    let _ = run(remove).await?;
     for node in LOST {
         let deadline = fs::read_to_string(container_folder(&cluster, node)?.join("deadline"))?;
         let deadline = Duration::from_nanos(deadline.trim().parse()?);
