@@ -59,7 +59,7 @@ impl<'a> Owner<'a> {
         longest_lease: oneshot::Sender<Option<Duration>>,
     ) {
         let store = &context.store;
-        let heard = patiently(|| store.now()).await;
+        let heard = patiently(|| store.now_in(term.shard)).await;
         let mut owner = Self {
             store,
             term,
@@ -108,7 +108,7 @@ impl<'a> Owner<'a> {
         loop {
             if self.clock.age() > CLOCK_AGE {
                 let store = self.store;
-                self.clock.hear(patiently(|| store.now()).await);
+                self.clock.hear(patiently(|| store.now_in(self.term.shard)).await);
             }
             match self.store.read_in(self.term.shard, self.pos, self.patience(), MOST).await {
                 Ok(entries) => {

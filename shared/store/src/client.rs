@@ -2,24 +2,20 @@
 
 use std::fmt;
 use std::future::Future;
+use std::sync::Arc;
 use std::sync::atomic::AtomicU16;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use longshore_job::Millis;
 use longshore_support::format::Format;
 use longshore_support::retry::{self, Failure, GaveUp, Policy, Server};
-use redis::aio::{ConnectionManager, ConnectionManagerConfig, MultiplexedConnection};
-use redis::io::tcp::{TcpSettings, socket2::TcpKeepalive};
 use redis::{
-    AsyncConnectionConfig, Client, Cmd, ErrorKind, FromRedisValue, IntoConnectionInfo, Pipeline,
-    RedisError, RedisResult, ScriptInvocation, ServerErrorKind,
+    Cmd, ErrorKind, FromRedisValue, Pipeline, RedisError, RedisResult, ScriptInvocation,
+    ServerErrorKind,
 };
 
+use crate::link::{Link, Seeds, Timeouts, Way};
 use crate::{Seal, Shard, StoreError, keys, scripts, shard_of};
-
-/// Idle connections kept for blocking reads.
-const IDLE_READERS: usize = 64;
 
 /// How much longer than asked a blocking read may take before its connection counts as dead.
 const READ_SLACK: Duration = Duration::from_secs(3);
@@ -48,7 +44,8 @@ pub struct StoreSettings {
 }
 
 impl StoreSettings {
-    /// Settings with their defaults for the Redis at `url` (`redis://[user:password@]host:port/db`).
+    /// Settings with their defaults for the Redis at `url`: `redis://[user:password@]host:port/db`, or
+    /// some nodes of a Redis Cluster, `redis://[user:password@]host:port,host:port`.
     pub fn new(url: impl Into<String>) -> Self {
         Self {
             url: url.into(),
@@ -94,11 +91,7 @@ pub struct Store {
 
 pub(crate) struct Shared {
     server: Server,
-    client: Client,
-    /// For all that doesn't block; connects anew by itself.
-    manager: ConnectionManager,
-    /// Connections of blocking reads, which would hold up everything else on a shared one.
-    readers: Mutex<Vec<MultiplexedConnection>>,
+    link: Link,
     settings: StoreSettings,
     shards: u16,
     cluster: String,
@@ -120,33 +113,19 @@ impl Store {
     /// another number of shards; [`StoreError::Format`] if it writes a format that this release can't read;
     /// [`StoreError::NoCluster`] if no number is given and there is none.
     pub async fn connect(settings: &StoreSettings) -> Result<Store, StoreError> {
-        let tcp = TcpSettings::default()
-            .set_nodelay(true)
-            .set_keepalive(
-                TcpKeepalive::new()
-                    .with_time(Duration::from_secs(5))
-                    .with_interval(Duration::from_secs(2))
-                    .with_retries(3),
-            )
-            .set_user_timeout(Duration::from_secs(8));
-        let info = settings.url.as_str().into_connection_info().map_err(StoreError::Url)?;
-        let server = Server::new("Redis", info.addr());
-        let client = Client::open(info.set_tcp_settings(tcp)).map_err(StoreError::Url)?;
-        // The tries and their waits are ours, so the manager makes one of its own.
-        let config = ConnectionManagerConfig::new()
-            .set_number_of_retries(1)
-            .set_max_delay(Duration::from_millis(200))
-            .set_connection_timeout(Some(settings.connect_timeout))
-            .set_response_timeout(Some(settings.response_timeout));
-        let manager = ConnectionManager::new_lazy_with_config(client.clone(), config)
-            .map_err(StoreError::Url)?;
+        let timeouts =
+            Timeouts { connect: settings.connect_timeout, response: settings.response_timeout };
+        let seeds = Seeds::parse(&settings.url, timeouts).map_err(StoreError::Url)?;
+        let server = Server::new("Redis", &seeds);
+        let link = again(&server, settings.patience, "connect", || seeds.link()).await?;
+        if seeds.len() > 1 && !link.is_cluster() {
+            return Err(StoreError::NotACluster { server });
+        }
 
         let mut store = Store {
             shared: Arc::new(Shared {
                 server: server.clone(),
-                client,
-                manager,
-                readers: Mutex::default(),
+                link,
                 settings: settings.clone(),
                 shards: 0,
                 cluster: String::new(),
@@ -204,24 +183,29 @@ impl Store {
         &self.shared.server
     }
 
-    /// Redis' run id: another one means that Redis was restarted and may have lost the latest writes.
-    ///
-    /// # Errors
-    /// As every call: [`StoreError::Unreachable`] or [`StoreError::Refused`].
-    pub async fn run_id(&self) -> Result<String, StoreError> {
-        let info: String = self.ask("read the run id", redis::cmd("INFO").arg("server")).await?;
-        info.lines()
-            .find_map(|line| line.strip_prefix("run_id:"))
-            .map(|id| id.trim().to_owned())
-            .ok_or_else(|| self.odd("read the run id", &"INFO without run_id"))
-    }
-
     /// Redis' clock, which every time that users see comes from.
     ///
     /// # Errors
     /// As every call: [`StoreError::Unreachable`] or [`StoreError::Refused`].
     pub async fn now(&self) -> Result<Millis, StoreError> {
-        let (seconds, micros): (u64, u64) = self.ask("read the time", &redis::cmd("TIME")).await?;
+        self.time(keys::NODES).await
+    }
+
+    /// The clock of the Redis that has the shard; all are one unless Redis is a cluster.
+    ///
+    /// # Errors
+    /// As every call: [`StoreError::Unreachable`] or [`StoreError::Refused`].
+    pub async fn now_in(&self, shard: Shard) -> Result<Millis, StoreError> {
+        self.time(&keys::meta(shard)).await
+    }
+
+    async fn time(&self, near: &str) -> Result<Millis, StoreError> {
+        let time = redis::cmd("TIME");
+        let ask = |mut way: Way| {
+            let time = &time;
+            async move { time.query_async(&mut way).await }
+        };
+        let (seconds, micros): (u64, u64) = self.again("read the time", Some(near), ask).await?;
         Ok(seconds * 1000 + micros / 1000)
     }
 
@@ -235,7 +219,7 @@ impl Store {
         doing: &'static str,
         call: &ScriptInvocation<'_>,
     ) -> Result<T, StoreError> {
-        self.again(doing, |mut manager| async move { call.invoke_async(&mut manager).await }).await
+        self.again(doing, None, |mut way| async move { call.invoke_async(&mut way).await }).await
     }
 
     /// Runs one command that may be sent twice.
@@ -244,7 +228,7 @@ impl Store {
         doing: &'static str,
         cmd: &Cmd,
     ) -> Result<T, StoreError> {
-        self.again(doing, |mut manager| async move { cmd.query_async(&mut manager).await }).await
+        self.again(doing, None, |mut way| async move { cmd.query_async(&mut way).await }).await
     }
 
     /// Runs commands that may be sent twice, in one round trip.
@@ -253,7 +237,7 @@ impl Store {
         doing: &'static str,
         pipe: &Pipeline,
     ) -> Result<T, StoreError> {
-        self.again(doing, |mut manager| async move { pipe.query_async(&mut manager).await }).await
+        self.again(doing, None, |mut way| async move { pipe.query_async(&mut way).await }).await
     }
 
     /// Runs a command that may wait in Redis for up to `block`, on a connection of its own. Not tried
@@ -264,48 +248,20 @@ impl Store {
         cmd: &Cmd,
         block: Duration,
     ) -> Result<T, StoreError> {
-        let shared = &self.shared;
+        let Shared { server, link, .. } = &*self.shared;
         let bound = block + READ_SLACK;
-        let read = async {
-            let idle = shared.readers.lock().unwrap_or_else(PoisonError::into_inner).pop();
-            let mut reader = match idle {
-                Some(reader) => reader,
-                None => {
-                    let config = AsyncConnectionConfig::new()
-                        .set_connection_timeout(Some(shared.settings.connect_timeout))
-                        .set_response_timeout(None);
-                    shared.client.get_multiplexed_async_connection_with_config(&config).await?
-                }
-            };
-            let value = cmd.query_async(&mut reader).await?;
-            // One that failed or was dropped on the way is never used again.
-            let mut readers = shared.readers.lock().unwrap_or_else(PoisonError::into_inner);
-            if readers.len() < IDLE_READERS {
-                readers.push(reader);
-            }
-            Ok::<T, RedisError>(value)
-        };
-        let result = tokio::time::timeout(bound, read).await;
-        match result {
-            Ok(Ok(value)) => {
-                shared.server.answered();
+        let read = link.wait(cmd, bound).await;
+        match read.and_then(|value| Ok(redis::from_redis_value(value)?)) {
+            Ok(value) => {
+                server.answered();
                 Ok(value)
             }
-            Ok(Err(source)) if is_transient(&source) => {
-                shared.server.failed(&source);
-                let server = shared.server.clone();
-                // The other idle ones are as old.
-                shared.readers.lock().unwrap_or_else(PoisonError::into_inner).clear();
+            Err(source) if is_transient(&source) => {
+                server.failed(&source);
+                let server = server.clone();
                 Err(StoreError::Unreachable { server, doing, after: bound, source: Some(source) })
             }
-            Ok(Err(source)) => {
-                Err(StoreError::Refused { server: shared.server.clone(), doing, source })
-            }
-            Err(_) => {
-                shared.server.failed(&"no answer");
-                let server = shared.server.clone();
-                Err(StoreError::Unreachable { server, doing, after: bound, source: None })
-            }
+            Err(source) => Err(StoreError::Refused { server: server.clone(), doing, source }),
         }
     }
 
@@ -315,55 +271,67 @@ impl Store {
         StoreError::Reply { server, doing, reply: format!("{reply:?}") }
     }
 
-    async fn again<T, F, Fut>(&self, doing: &'static str, f: F) -> Result<T, StoreError>
+    async fn again<T, F, Fut>(
+        &self,
+        doing: &'static str,
+        near: Option<&str>,
+        f: F,
+    ) -> Result<T, StoreError>
     where
-        F: Fn(ConnectionManager) -> Fut,
+        F: Fn(Way) -> Fut,
         Fut: Future<Output = RedisResult<T>>,
     {
-        let server = &self.shared.server;
-        let tries = retry::within(self.patience, server, TRIES, || {
-            let one = f(self.shared.manager.clone());
-            async {
-                one.await.map_err(|error| match is_transient(&error) {
-                    true => Failure::Transient(error),
-                    false => Failure::Permanent(error),
-                })
-            }
-        });
-        tries.await.map_err(|gave_up| match gave_up {
-            GaveUp::Permanent(source) => {
-                StoreError::Refused { server: server.clone(), doing, source }
-            }
-            GaveUp::TimedOut { server, after, last } => {
-                StoreError::Unreachable { server, doing, after, source: last }
-            }
-            GaveUp::Cancelled => StoreError::Unreachable {
-                server: server.clone(),
-                doing,
-                after: Duration::ZERO,
-                source: None,
-            },
-        })
+        let Shared { server, link, .. } = &*self.shared;
+        again(server, self.patience, doing, || f(link.way(near))).await
     }
 }
 
+/// Tries until it works, says why it never will, or the patience runs out.
+async fn again<T, F, Fut>(
+    server: &Server,
+    patience: Duration,
+    doing: &'static str,
+    f: F,
+) -> Result<T, StoreError>
+where
+    F: Fn() -> Fut,
+    Fut: Future<Output = RedisResult<T>>,
+{
+    let tries = retry::within(patience, server, TRIES, || {
+        let one = f();
+        async {
+            one.await.map_err(|error| match is_transient(&error) {
+                true => Failure::Transient(error),
+                false => Failure::Permanent(error),
+            })
+        }
+    });
+    tries.await.map_err(|gave_up| match gave_up {
+        GaveUp::Permanent(source) => StoreError::Refused { server: server.clone(), doing, source },
+        GaveUp::TimedOut { server, after, last } => {
+            StoreError::Unreachable { server, doing, after, source: last }
+        }
+        GaveUp::Cancelled => StoreError::Unreachable {
+            server: server.clone(),
+            doing,
+            after: Duration::ZERO,
+            source: None,
+        },
+    })
+}
+
+/// What a server says that can't serve a call just now: it starts, or is a node of a cluster whose slots are
+/// on the move.
+const LATER: [&str; 8] =
+    ["ASK", "BUSY", "CLUSTERDOWN", "LOADING", "MASTERDOWN", "MOVED", "TRYAGAIN", "UNBLOCKED"];
+
 /// Whether the same call may work a moment later.
 fn is_transient(error: &RedisError) -> bool {
-    let by_kind = match error.kind() {
-        ErrorKind::Io => true,
-        ErrorKind::Server(kind) => matches!(
-            kind,
-            ServerErrorKind::BusyLoading
-                | ServerErrorKind::TryAgain
-                | ServerErrorKind::ClusterDown
-                | ServerErrorKind::MasterDown
-                | ServerErrorKind::NoScript
-        ),
-        _ => false,
-    };
-    by_kind
+    let said = error.clone().into_server_errors();
+    error.kind() == ErrorKind::Io
+        || error.kind() == ErrorKind::Server(ServerErrorKind::NoScript)
         || error.is_timeout()
         || error.is_connection_dropped()
         || error.is_connection_refusal()
-        || error.code() == Some("BUSY")
+        || said.is_some_and(|said| said.iter().any(|(_, error)| LATER.contains(&error.code())))
 }

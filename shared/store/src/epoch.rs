@@ -13,7 +13,7 @@ pub struct Epoch {
     run: [u8; RUN_ID],
 }
 
-/// The length of a run id.
+/// The length of the id of a run.
 const RUN_ID: usize = 40;
 
 impl Epoch {

@@ -58,6 +58,11 @@ pub enum StoreError {
          install the release that the other members have"
     )]
     Format { server: Server, stored: Format, newest: Format },
+    /// Several servers are one store only as the nodes of a Redis Cluster.
+    #[error(
+        "the URL of Redis names several servers, and the one that answered is no node of a cluster ({server})"
+    )]
+    NotACluster { server: Server },
     /// No coordinator has started on this Redis yet.
     #[error("{server} holds no cluster yet: no coordinator has started")]
     NoCluster { server: Server },

@@ -3,7 +3,7 @@
 //!
 //! | key | type | what |
 //! | --- | --- | --- |
-//! | `ls:{07}:meta` | hash | `owner`, `epoch`, `beat`, `base` (run id of the server that the owner loaded from), `pos` (stream position accounted for), `run` (run id for which claims are granted), `inc` and `ctr` (the token), `moves` (source of the sessions' counters), `own`, `commit` (ids of the last requests) |
+//! | `ls:{07}:meta` | hash | `owner`, `epoch`, `beat`, `base` (the run of Redis that the owner loaded from), `pos` (stream position accounted for), `run` (the run for which claims are granted), `inc` and `ctr` (the token), `moves` (source of the sessions' counters), `own`, `commit` (ids of the last requests) |
 //! | `ls:{07}:names` | hash | `namespace/name` -> uid |
 //! | `ls:{07}:in` | stream | what the owner reads: `t` (job, pod, claim, start, fail, end), `u` uid, `i` index, `n` attempt, `d` data |
 //! | `ls:{07}:out` | stream | changes on their way to the log: `k` kind, `v` verb, `u`, `ns`, `name`, `i`, `n`, `id`, `q` (the Job's seq), `o` (last state) |
@@ -33,6 +33,12 @@ pub(crate) const CLUSTER: &str = "ls:cluster";
 pub(crate) const LOG: &str = "ls:log";
 pub(crate) const NODES: &str = "ls:nodes";
 pub(crate) const COORDINATORS: &str = "ls:coordinators";
+
+/// Whether an argument of a command is a key. All keys begin alike, and nothing that stands before a
+/// command's first key does.
+pub(crate) fn is_key(argument: &[u8]) -> bool {
+    argument.starts_with(b"ls:")
+}
 
 /// How many indexes share one bucket of history.
 pub(crate) const BUCKET: Index = 256;

@@ -23,6 +23,7 @@ mod events;
 mod format;
 mod keys;
 mod line;
+mod link;
 mod load;
 mod log;
 mod nodes;

@@ -23,7 +23,7 @@ pub struct ShardMeta {
     pub beat: u64,
     /// The stream's position that is accounted for.
     pub pos: StreamId,
-    /// The run id of the Redis for which claims are granted; `None` before the first.
+    /// The run of Redis for which claims are granted; `None` before the first.
     pub run: Option<String>,
     /// The incarnation of its tokens; 0 before the first.
     pub incarnation: u64,

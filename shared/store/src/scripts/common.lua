@@ -22,9 +22,13 @@ local function int(number)
   return string.format('%.0f', number)
 end
 
--- The run id of the very server that runs this script.
+-- The run of Redis that this script is part of: from the start of a server, or from its taking over from
+-- its master, to its end. What was acknowledged in one run may be missing in the next. The replication id
+-- names it: a server takes a new one at each start and each time it becomes a master, so it is new also
+-- where a run id would come again, in a process that was a master, a replica and a master again. (It
+-- changes at harmless times too, as when a master gets its first replica.)
 local function server_run()
-  return string.match(redis.call('INFO', 'server'), 'run_id:(%x+)')
+  return string.match(redis.call('INFO', 'replication'), 'master_replid:(%x+)')
 end
 
 -- An owner's epoch: its number, and the run of Redis under which it began, as the number alone would come

@@ -6,7 +6,8 @@ use longshore_store::{
     Update, Updated,
 };
 
-use crate::common::{LEASE_MS, OBJECT, SHARDS, Server, World, connect, create};
+use crate::common::{LEASE_MS, OBJECT, SHARDS, World, connect, create};
+use crate::server::Server;
 
 fn update<'a>(request: &'a str, object: &'a str) -> Update<'a> {
     Update { request, rev: None, rv: None, object, suspended: false, lease_ms: LEASE_MS }

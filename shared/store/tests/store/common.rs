@@ -1,6 +1,6 @@
-//! A private Redis per test, a proxy that loses replies, and the steps that most tests begin with.
+//! Starting a Redis, a proxy that loses replies, and the steps that most tests begin with.
 
-use std::net::TcpListener as PortFinder;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -11,72 +11,19 @@ use longshore_store::{
     AttemptKey, Claimed, Commit, Committed, Created, Epoch, Grant, Held, JobRef, NewJob, Owned,
     Shard, Store, StoreSettings, StreamId,
 };
-use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-/// A Redis of its own, `appendfsync always`, ended when dropped.
-pub(crate) struct Server {
-    port: u16,
-    dir: TempDir,
-    child: Child,
-}
+use crate::server::Server;
 
-impl Server {
-    pub(crate) fn start() -> Self {
-        let dir = TempDir::new().unwrap();
-        for _ in 0..10 {
-            let port = PortFinder::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-            if let Some(child) = spawn(port, &dir) {
-                return Self { port, dir, child };
-            }
-        }
-        panic!("no redis-server would start");
-    }
-
-    pub(crate) fn url(&self) -> String {
-        format!("redis://127.0.0.1:{}", self.port)
-    }
-
-    /// All that it has written to its files.
-    pub(crate) fn data(&self) -> Vec<u8> {
-        let folder = self.dir.path().join("appendonlydir");
-        let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-        files.flat_map(|file| std::fs::read(file).unwrap()).collect()
-    }
-
-    /// Ends it without a chance to write anything, and starts it again on its data.
-    pub(crate) fn restart(&mut self) {
-        self.kill();
-        self.child = spawn(self.port, &self.dir).expect("it starts again on its port");
-    }
-
-    /// The same with its data gone.
-    pub(crate) fn restart_empty(&mut self) {
-        self.kill();
-        std::fs::remove_dir_all(self.dir.path().join("appendonlydir")).unwrap();
-        self.child = spawn(self.port, &self.dir).expect("it starts again on its port");
-    }
-
-    fn kill(&mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-/// `None` if it ended, as when the port was taken meanwhile.
-fn spawn(port: u16, dir: &TempDir) -> Option<Child> {
+/// Starts a Redis with `appendfsync always` on its files in `dir`; `None` if it ended, as when the port was
+/// taken meanwhile.
+pub(crate) fn spawn(port: u16, dir: &Path, more: &[&str]) -> Option<Child> {
     let mut child = Command::new("redis-server")
         .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", ""])
         .args(["--appendonly", "yes", "--appendfsync", "always", "--dir"])
-        .arg(dir.path())
+        .arg(dir)
+        .args(more)
         .stdout(Stdio::null())
         .spawn()
         .expect("redis-server is installed");
@@ -98,49 +45,33 @@ fn spawn(port: u16, dir: &TempDir) -> Option<Child> {
 
 /// Between a store and its Redis; loses a reply when told to, and the connection with it.
 pub(crate) struct Proxy {
-    port: u16,
+    ports: Vec<u16>,
     cut: Arc<AtomicBool>,
     lost: Arc<AtomicU32>,
 }
 
 impl Proxy {
     pub(crate) async fn start(server: &Server) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let proxy = Self {
-            port: listener.local_addr().unwrap().port(),
-            cut: Arc::default(),
-            lost: Arc::default(),
-        };
-        let (cut, lost, to) = (Arc::clone(&proxy.cut), Arc::clone(&proxy.lost), server.port);
-        tokio::spawn(async move {
-            while let Ok((client, _)) = listener.accept().await {
-                let (cut, lost) = (Arc::clone(&cut), Arc::clone(&lost));
-                tokio::spawn(async move {
-                    let server = TcpStream::connect(("127.0.0.1", to)).await.unwrap();
-                    let (mut from_client, mut to_client) = client.into_split();
-                    let (mut from_server, mut to_server) = server.into_split();
-                    let up = tokio::io::copy(&mut from_client, &mut to_server);
-                    let down = async {
-                        let mut buffer = [0; 65536];
-                        while let Ok(read @ 1..) = from_server.read(&mut buffer).await {
-                            if cut.swap(false, Ordering::SeqCst) {
-                                lost.fetch_add(1, Ordering::SeqCst);
-                                return;
-                            }
-                            if to_client.write_all(&buffer[..read]).await.is_err() {
-                                return;
-                            }
-                        }
-                    };
-                    tokio::select! { _ = up => {}, () = down => {} }
-                });
-            }
-        });
+        let mut doors = Vec::new();
+        for to in server.ports() {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let port = listener.local_addr().unwrap().port();
+            doors.push((listener, to, port));
+        }
+        // A node of a cluster names others by their own addresses.
+        let renamed: Vec<(String, String)> =
+            doors.iter().map(|(_, to, port)| (address(*to), address(*port))).collect();
+        let ports = doors.iter().map(|(_, _, port)| *port).collect();
+        let proxy = Self { ports, cut: Arc::default(), lost: Arc::default() };
+        for (listener, to, _) in doors {
+            let (cut, lost) = (Arc::clone(&proxy.cut), Arc::clone(&proxy.lost));
+            tokio::spawn(serve(listener, to, renamed.clone(), cut, lost));
+        }
         proxy
     }
 
     pub(crate) fn url(&self) -> String {
-        format!("redis://127.0.0.1:{}", self.port)
+        url(&self.ports)
     }
 
     /// Loses the next reply.
@@ -152,6 +83,58 @@ impl Proxy {
     pub(crate) fn lost(&self) -> u32 {
         self.lost.load(Ordering::SeqCst)
     }
+}
+
+async fn serve(
+    listener: TcpListener,
+    to: u16,
+    renamed: Vec<(String, String)>,
+    cut: Arc<AtomicBool>,
+    lost: Arc<AtomicU32>,
+) {
+    while let Ok((client, _)) = listener.accept().await {
+        let (cut, lost, renamed) = (Arc::clone(&cut), Arc::clone(&lost), renamed.clone());
+        tokio::spawn(async move {
+            let server = TcpStream::connect(("127.0.0.1", to)).await.unwrap();
+            let (mut from_client, mut to_client) = client.into_split();
+            let (mut from_server, mut to_server) = server.into_split();
+            let up = tokio::io::copy(&mut from_client, &mut to_server);
+            let down = async {
+                let mut buffer = [0; 65536];
+                while let Ok(read @ 1..) = from_server.read(&mut buffer).await {
+                    let mut reply = buffer[..read].to_vec();
+                    let moved = reply.starts_with(b"-MOVED ");
+                    if !moved && cut.swap(false, Ordering::SeqCst) {
+                        lost.fetch_add(1, Ordering::SeqCst);
+                        return;
+                    }
+                    // It may come behind the reply to another command.
+                    if let Ok(mut text) = String::from_utf8(reply.clone())
+                        && text.contains("-MOVED ")
+                    {
+                        for (from, to) in &renamed {
+                            text = text.replace(&format!("{from}\r\n"), &format!("{to}\r\n"));
+                        }
+                        reply = text.into_bytes();
+                    }
+                    if to_client.write_all(&reply).await.is_err() {
+                        return;
+                    }
+                }
+            };
+            tokio::select! { _ = up => {}, () = down => {} }
+        });
+    }
+}
+
+fn address(port: u16) -> String {
+    format!("127.0.0.1:{port}")
+}
+
+/// Servers on this host, as the store is told of them.
+pub(crate) fn url(ports: &[u16]) -> String {
+    let addresses: Vec<String> = ports.iter().copied().map(address).collect();
+    format!("redis://{}", addresses.join(","))
 }
 
 pub(crate) const LEASE_MS: u64 = 15_000;
@@ -166,7 +149,7 @@ pub(crate) struct World {
     pub(crate) store: Store,
     pub(crate) job: JobRef,
     pub(crate) epoch: Epoch,
-    redis: redis::aio::MultiplexedConnection,
+    redis: Box<dyn redis::ConnectionLike>,
 }
 
 impl World {
@@ -185,8 +168,7 @@ impl World {
     }
 
     async fn build(server: Server, store: Store) -> Self {
-        let client = redis::Client::open(server.url()).unwrap();
-        let redis = client.get_multiplexed_async_connection().await.unwrap();
+        let redis = server.connection();
         let job = create(&store, "pi").await;
         let epoch = own(&store, job.shard).await;
         assert!(store.accept_run(job.shard, epoch, INCARNATION).await.unwrap());
@@ -250,7 +232,7 @@ impl World {
 
     /// Runs a command on Redis itself.
     pub(crate) async fn redis<T: redis::FromRedisValue>(&mut self, cmd: &redis::Cmd) -> T {
-        cmd.query_async(&mut self.redis).await.unwrap()
+        cmd.query(&mut *self.redis).unwrap()
     }
 
     /// All keys of the Redis, sorted.

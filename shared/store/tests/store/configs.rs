@@ -6,7 +6,8 @@ use longshore_store::{
     ConfigKind, ConfigWritten, Seal, SealError, Store, StoreError, StoreSettings, Subject, Verb,
 };
 
-use crate::common::{SHARDS, Server};
+use crate::common::SHARDS;
+use crate::server::Server;
 
 const OBJECT: &str = r#"{"data":{"a":"1"}}"#;
 const WORDS: &str = "correct-horse-battery-staple";

@@ -62,7 +62,8 @@ async fn what_it_cannot_write_is_refused_as_a_whole() {
     let (key, grant) = world.running(0, 1).await;
     let store = world.store.clone();
     let held = store.held(world.shard(), "s").await.unwrap();
-    set(&mut world, "min-replicas-to-write", "1").await;
+    // More than any server of the tests has.
+    set(&mut world, "min-replicas-to-write", "2").await;
 
     let error = store.finish(&key, &grant.token, &exited(0), None, None, &[]).await.unwrap_err();
     assert!(matches!(error, StoreError::Refused { .. }) && error.is_transient(), "{error}");

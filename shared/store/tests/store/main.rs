@@ -1,4 +1,5 @@
-//! The store against a real Redis, which every test starts for itself on a free port.
+//! The store against a real Redis, which every test starts for itself on a free port. The same modules run
+//! against a Redis Cluster in `tests/cluster`.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
@@ -14,5 +15,6 @@ mod owner;
 mod pods;
 mod races;
 mod restart;
+mod server;
 mod watch;
 mod worker;
