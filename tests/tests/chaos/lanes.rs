@@ -36,15 +36,23 @@ pub(crate) async fn hosts(
     end: Instant,
 ) -> Result<Vec<Struck>> {
     let mut struck = Vec::new();
-    let mut deck = Deck::new(&OF_HOST, |_| 1);
+    // What is rarely seen of a daemon that restarts has a second chance.
+    let mut deck = Deck::new(&OF_HOST, |kind| if kind == OfHost::DaemonRestarted { 2 } else { 1 });
     // A short run has each of them once, too.
     while Instant::now() < end || !deck.is_dealt() {
         let kind = deck.next(&mut rng);
-        let n = rng.usize(..HOSTS);
-        let name = &fleet.hosts[n].name;
-        // Of a daemon that goes down only those exits are of interest that look like success.
-        let any = kind != OfHost::DaemonRestarted;
-        let hit = prey(fleet, |run| run.node == *name && (any || is_obedient(&run.job))).await?;
+        let mut n = rng.usize(..HOSTS);
+        let on = |n: usize| move |run: &Line| run.node == fleet.hosts[n].name;
+        let prey = match kind {
+            // Of a daemon that goes down only those exits are of interest that look like success.
+            OfHost::DaemonRestarted => {
+                let prey = prey(fleet, |run| is_obedient(&run.job)).await?;
+                n = (0..HOSTS).find(|n| prey.first().is_some_and(on(*n))).unwrap_or(n);
+                prey
+            }
+            _ => prey(fleet, on(n)).await?,
+        };
+        let (name, hit) = (&fleet.hosts[n].name, prey.iter().filter(|run| on(n)(run)).count());
         let at = now()?;
         kind.strike(fleet, n).await.with_context(|| format!("{kind:?} on {name}"))?;
         struck.push(told(kind, name, at, hit, None)?);
@@ -64,7 +72,7 @@ pub(crate) async fn servers(
     let mut deck = Deck::new(&OF_SERVERS, |kind| if kind.is_rewind() { 1 } else { 3 });
     while Instant::now() < end {
         let kind = deck.next(&mut rng);
-        let hit = prey(fleet, |_| true).await?;
+        let hit = prey(fleet, |_| true).await?.len();
         let at = now()?;
         let rewind = kind.strike(fleet, &mut rng).await.with_context(|| format!("{kind:?}"))?;
         struck.push(told(kind, "", at, hit, rewind)?);
@@ -101,15 +109,15 @@ impl<T: Copy> Deck<T> {
     }
 }
 
-/// Waits until such containers run, and counts them. If none does for too long the fault strikes all the
+/// Waits until such containers run, and gives them. If none does for too long the fault strikes all the
 /// same.
-async fn prey(fleet: &Fleet, is_prey: impl Fn(&Line) -> bool) -> Result<usize> {
+async fn prey(fleet: &Fleet, is_prey: impl Fn(&Line) -> bool) -> Result<Vec<Line>> {
     let begun = Instant::now();
     loop {
-        let running = fleet.world.running()?;
-        let hit = running.iter().filter(|run| is_prey(run)).count();
-        if hit > 0 || begun.elapsed() > PREY {
-            return Ok(hit);
+        let mut running = fleet.world.running()?;
+        running.retain(&is_prey);
+        if !running.is_empty() || begun.elapsed() > PREY {
+            return Ok(running);
         }
         sleep(Duration::from_millis(50)).await;
     }
