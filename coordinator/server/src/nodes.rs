@@ -16,7 +16,7 @@ use crate::listing::{Listed, Source};
 use crate::negotiate::Params;
 use crate::respond::{Writer, answer};
 use crate::served::Selection;
-use crate::{App, body};
+use crate::{App, body, deletion};
 
 pub(crate) async fn get(
     State(app): State<App>,
@@ -53,6 +53,27 @@ pub(crate) async fn patch(
         Ok(apply_patch(current, kind, sent).map_err(ApiError::from)?)
     })
     .await
+}
+
+/// DELETE on a Node: the worker is forgotten. One that lives is back with its next heartbeat.
+pub(crate) async fn delete(
+    State(app): State<App>,
+    Path(name): Path<String>,
+    request: Request,
+) -> Result<Response, Failure> {
+    let params = Params::of(request.uri())?;
+    let now = app.store.now().await?;
+    let writer = Writer::of(request.headers(), &params, now)?;
+    let options = deletion::options(&params, request).await?;
+    let tail = app.store.log_tail().await?;
+    let not_found = || Failure::not_found(Resource::Nodes, &name);
+    let record = app.store.node(&name).await?.ok_or_else(not_found)?;
+    let node = app.objects.node(&record, now, tail);
+    deletion::check(&options, &node)?;
+    if options.dry_run.is_none() && !app.store.remove_node(&name).await? {
+        return Err(not_found());
+    }
+    Ok(answer(StatusCode::OK, &writer.object(&node, true), &[]))
 }
 
 async fn change(

@@ -52,7 +52,10 @@ fn core_paths() -> Router<App> {
         .route("/namespaces", get(listing::list::<AnyNamespace>))
         .route("/namespaces/{namespace}", get(namespaces::get))
         .route("/nodes", get(listing::list::<Node>))
-        .route("/nodes/{name}", get(nodes::get).put(nodes::replace).patch(nodes::patch))
+        .route(
+            "/nodes/{name}",
+            get(nodes::get).put(nodes::replace).patch(nodes::patch).delete(nodes::delete),
+        )
         .route("/pods", get(listing::list::<Pod>))
         .route("/namespaces/{namespace}/pods", get(listing::list::<Pod>))
         .route(

@@ -129,7 +129,7 @@ impl Resource {
             Self::Jobs | Self::ConfigMaps | Self::Secrets => {
                 &["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"]
             }
-            Self::Nodes => &["get", "list", "patch", "update", "watch"],
+            Self::Nodes => &["delete", "get", "list", "patch", "update", "watch"],
             Self::Pods => &["delete", "get", "list", "watch"],
             Self::Events | Self::Namespaces => &["get", "list", "watch"],
         }

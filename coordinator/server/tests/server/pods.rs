@@ -264,6 +264,15 @@ async fn workers_are_shown_as_nodes() {
     assert_eq!(at(&event, "object.spec.unschedulable"), true);
     let other = json!({"metadata": {"labels": {"a": "b"}}});
     fixture.patch(path, "merge-patch", &other).await.expect(422);
+
+    fixture.delete(&format!("{path}?dryRun=All"), &json!({})).await.expect(200);
+    let other = json!({"preconditions": {"uid": "other"}});
+    fixture.delete(path, &other).await.expect(409);
+    fixture.delete(path, &json!({})).await.expect(200);
+    let event = tokio::time::timeout(BOUND, watch.event()).await.unwrap();
+    assert_eq!(text(&event, "type"), "DELETED");
+    fixture.get(path).await.expect(404);
+    fixture.delete(path, &json!({})).await.expect(404);
 }
 
 #[tokio::test(flavor = "multi_thread")]
