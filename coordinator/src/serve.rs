@@ -156,7 +156,7 @@ async fn connect(
         let attempt = async {
             match Store::connect(&store).await {
                 Err(error) if error.is_transient() => {
-                    if !matches!(error, StoreError::Unreachable { .. }) {
+                    if !error.is_logged() {
                         warn!("{}; trying on", Chain(&error));
                     }
                     tokio::time::sleep(delay).await;

@@ -27,7 +27,7 @@ where
 
 /// Waits after an error, a little longer each time.
 pub(crate) async fn pause(error: &StoreError, waits: &mut longshore_support::retry::Delays) {
-    if !matches!(error, StoreError::Unreachable { .. }) {
+    if !error.is_logged() {
         error!("{}; trying on", Chain(error));
     }
     if let Some(wait) = waits.next() {

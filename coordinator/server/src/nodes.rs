@@ -8,7 +8,7 @@ use k8s_openapi::api::core::v1::{Node, NodeSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use longshore_api::patch::apply_patch;
 use longshore_api::{ApiError, FieldError, Resource};
-use longshore_store::NodeRecord;
+use longshore_store::{NodeRecord, ResourceVersion};
 use serde_json::Value;
 
 use crate::errors::Failure;
@@ -26,9 +26,7 @@ pub(crate) async fn get(
     let params = Params::of(request.uri())?;
     let now = app.store.now().await?;
     let writer = Writer::of(request.headers(), &params, now)?;
-    let tail = app.store.log_tail().await?;
-    let record = app.store.node(&name).await?;
-    let record = record.ok_or_else(|| Failure::not_found(Resource::Nodes, &name))?;
+    let (record, tail) = find(&app, &name).await?;
     let node = app.objects.node(&record, now, tail);
     Ok(answer(StatusCode::OK, &writer.object(&node, true), &[]))
 }
@@ -65,13 +63,11 @@ pub(crate) async fn delete(
     let now = app.store.now().await?;
     let writer = Writer::of(request.headers(), &params, now)?;
     let options = deletion::options(&params, request).await?;
-    let tail = app.store.log_tail().await?;
-    let not_found = || Failure::not_found(Resource::Nodes, &name);
-    let record = app.store.node(&name).await?.ok_or_else(not_found)?;
+    let (record, tail) = find(&app, &name).await?;
     let node = app.objects.node(&record, now, tail);
     deletion::check(&options, &node)?;
     if options.dry_run.is_none() && !app.store.remove_node(&name).await? {
-        return Err(not_found());
+        return Err(not_found(&name));
     }
     Ok(answer(StatusCode::OK, &writer.object(&node, true), &[]))
 }
@@ -88,9 +84,7 @@ async fn change(
     let writer = Writer::of(request.headers(), &params, now)?;
     let headers = request.headers().clone();
     let sent = body::read(request).await?;
-    let not_found = || Failure::not_found(Resource::Nodes, name);
-    let tail = app.store.log_tail().await?;
-    let record = app.store.node(name).await?.ok_or_else(not_found)?;
+    let (record, tail) = find(app, name).await?;
     let current = app.objects.node(&record, now, tail);
     let current_json = serde_json::to_value(&current).map_err(ApiError::internal)?;
     // As its client was shown it: JSON has times to the second.
@@ -103,11 +97,22 @@ async fn change(
         return Err(Failure::invalid(Resource::Nodes, name, &[error]));
     }
     if !dry_run && !app.store.cordon(name, unschedulable).await? {
-        return Err(not_found());
+        return Err(not_found(name));
     }
     let record = NodeRecord { unschedulable, ..record };
     let node = app.objects.node(&record, now, tail);
     Ok(answer(StatusCode::OK, &writer.object(&node, true), &[]))
+}
+
+/// A worker's record, and a position in the log that is no later.
+async fn find(app: &App, name: &str) -> Result<(NodeRecord, ResourceVersion), Failure> {
+    let tail = app.store.log_tail().await?;
+    let record = app.store.node(name).await?.ok_or_else(|| not_found(name))?;
+    Ok((record, tail))
+}
+
+fn not_found(name: &str) -> Failure {
+    Failure::not_found(Resource::Nodes, name)
 }
 
 /// What a client can't change of a Node; what changes by itself is left out.

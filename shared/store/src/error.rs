@@ -73,6 +73,12 @@ pub enum StoreError {
 const CANT_WRITE: [&str; 4] = ["OOM", "MISCONF", "NOREPLICAS", "READONLY"];
 
 impl StoreError {
+    /// Whether the store has said so in the log: that Redis can't be reached it says once, and once that it is
+    /// back.
+    pub fn is_logged(&self) -> bool {
+        matches!(self, Self::Unreachable { .. })
+    }
+
     /// Whether trying again later may help: Redis is away, not set up yet, or can't write for now.
     pub fn is_transient(&self) -> bool {
         match self {

@@ -1,15 +1,15 @@
 //! The format that the cluster writes, and how it rises.
 
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
+use longshore_job::Millis;
 use longshore_support::format::Format;
 use tracing::info;
 
 use crate::{CoordinatorRecord, NodeRecord, Store, StoreError, keys, scripts};
 
 /// A coordinator that was not seen for so long is not waited for.
-const FORGOTTEN: Duration = Duration::from_secs(24 * 60 * 60);
+const FORGOTTEN: Millis = 24 * 60 * 60 * 1000;
 
 impl Store {
     /// The format that the cluster writes, as of the last look.
@@ -66,9 +66,8 @@ impl Store {
 
 /// The newest format that all of them read, and this program.
 fn common(nodes: &[NodeRecord], coordinators: &[CoordinatorRecord]) -> Format {
-    let forgotten = u64::try_from(FORGOTTEN.as_millis()).unwrap_or(u64::MAX);
     let latest = coordinators.iter().map(|coordinator| coordinator.beat).max().unwrap_or(0);
-    let recent = coordinators.iter().filter(|c| c.beat.saturating_add(forgotten) >= latest);
+    let recent = coordinators.iter().filter(|c| c.beat.saturating_add(FORGOTTEN) >= latest);
     let read = nodes.iter().map(|node| node.format).chain(recent.map(|c| c.format));
     read.chain([Format::newest()]).min().unwrap_or(Format::OLDEST)
 }
