@@ -60,6 +60,7 @@ impl Record {
 /// that moment is a disruption, unless the command exited without having been sent a signal: a daemon
 /// has no other way to have it exit.
 pub(super) fn judge(record: Option<Record>, state: Option<State>, same_daemon: bool) -> Outcome {
+    let by_itself = matches!(record, Some(Record::Exited { told: false, .. }));
     match (record, state) {
         (Some(Record::Deadline), _) => lost("LeaseExpired", "the lease ran out", false),
         (Some(Record::Refused(why)), _) if why.starts_with("deadline passed") => {
@@ -73,10 +74,7 @@ pub(super) fn judge(record: Option<Record>, state: Option<State>, same_daemon: b
             message,
             code: if matches!(errno.as_str(), "ENOENT" | "ENOTDIR") { 127 } else { 126 },
         },
-        (Some(Record::Exited { code, told: false }), state) => {
-            exited(code, state.is_some_and(|s| s.oom_killed))
-        }
-        _ if !same_daemon => {
+        _ if !same_daemon && !by_itself => {
             lost("DockerRestarted", "the Docker daemon went away while the container ran", true)
         }
         (Some(Record::Exited { code, .. }), state) => {
