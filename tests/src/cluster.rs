@@ -13,7 +13,7 @@ use tokio::process::Command;
 use crate::program::{build, program, repository};
 use crate::suite::{self, Kept};
 use crate::teardown::Teardown;
-use crate::{Api, Background, Kubectl, Output, run_with_input, until};
+use crate::{Api, Background, Kubectl, Output, run, run_with_input, until};
 
 /// How a cluster is started. The default is what `longshore up` starts by itself.
 #[derive(Clone, Debug)]
@@ -170,6 +170,12 @@ impl Cluster {
         Ok(command)
     }
 
+    /// What `longshore up` does with the members of a cluster that runs.
+    fn up(&self, args: &[&str]) -> Result<Command> {
+        let data = self.dir().display().to_string();
+        self.command(&[&["up", "--data", &data], args].concat())
+    }
+
     /// The member of this name, of whatever kind.
     pub fn member(&self, name: &str) -> Result<Member> {
         let all = self.describe()?;
@@ -186,19 +192,29 @@ impl Cluster {
         kill_process(pid, signal).with_context(|| format!("{signal:?} to {name}"))
     }
 
+    /// Ends a member as a user would.
+    pub async fn stop_member(&self, name: &str) -> Result<()> {
+        run(self.up(&["stop", name])?).await?.ok()?;
+        Ok(())
+    }
+
+    /// Ends a member without a chance to do anything.
+    pub async fn kill_member(&self, name: &str) -> Result<()> {
+        run(self.up(&["stop", name, "--kill"])?).await?.ok()?;
+        Ok(())
+    }
+
     /// Starts a member that has ended.
     pub async fn start_member(&self, name: &str) -> Result<()> {
-        let data = self.dir().display().to_string();
-        self.longshore(&["up", "--data", &data, "start", name]).await?.ok()?;
+        run(self.up(&["start", name])?).await?.ok()?;
         Ok(())
     }
 
     /// The same, by the next release, which reads one format more than this one.
     pub async fn start_member_of_next_release(&self, name: &str) -> Result<()> {
-        let mut command =
-            self.command(&["up", "--data", &self.dir().display().to_string(), "start", name])?;
+        let mut command = self.up(&["start", name])?;
         command.env("LONGSHORE_PLAY_NEXT_RELEASE", "1");
-        run_with_input(command, "").await?.ok()?;
+        run(command).await?.ok()?;
         Ok(())
     }
 

@@ -9,6 +9,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 use tokio::process::Command;
 
+use crate::program::mount_disk;
 use crate::teardown::Teardown;
 use crate::{repository, run, secs, until};
 
@@ -50,9 +51,7 @@ impl Engine {
         let engine = Self { name: name.to_owned(), args, _stop: stop, dir };
         if let Some(mib) = disk {
             fs::create_dir_all(engine.data())?;
-            let mut mount = Command::new("mount");
-            mount.args(["-t", "tmpfs", "-o", &format!("size={mib}m"), "tmpfs"]).arg(engine.data());
-            run(mount).await?.ok()?;
+            mount_disk(mib, &engine.data()).await?;
         }
         engine.start_again().await?;
         let mut images = Command::new(script("local-images"));

@@ -56,6 +56,14 @@ pub async fn run(command: Command) -> Result<Output> {
     run_with_input(command, "").await
 }
 
+/// Puts a disk of so many MiB on a folder.
+pub(crate) async fn mount_disk(mib: u32, on: &Path) -> Result<()> {
+    let mut mount = Command::new("mount");
+    mount.args(["-t", "tmpfs", "-o", &format!("size={mib}m"), "tmpfs"]).arg(on);
+    run(mount).await?.ok()?;
+    Ok(())
+}
+
 /// Runs a command to its end, feeding it `input`; bounded, because a test must not hang.
 pub async fn run_with_input(mut command: Command, input: &str) -> Result<Output> {
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);

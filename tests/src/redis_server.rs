@@ -11,6 +11,7 @@ use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::process::Command;
 
+use crate::program::mount_disk;
 use crate::teardown::Teardown;
 use crate::{Background, run, secs, until};
 
@@ -62,9 +63,7 @@ impl RedisServer {
         let mut server = Self { process: None, _disk: None, dir, port, clock };
         if let Some(mib) = disk {
             let data = server.data();
-            let mut mount = Command::new("mount");
-            mount.args(["-t", "tmpfs", "-o", &format!("size={mib}m"), "tmpfs"]).arg(&data);
-            run(mount).await?.ok()?;
+            mount_disk(mib, &data).await?;
             let data = data.display().to_string();
             server._disk = Some(Teardown::new(["umount", "--lazy", &data].map(str::to_owned)));
         }

@@ -10,22 +10,22 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use longshore_tests::history::{Line, SAY, read, saying};
 use longshore_tests::{
-    Background, Cluster, Engine, Gate, Images, Job, Options, Traffic, program, run, secs, until,
+    Background, Cluster, Engine, Gate, Images, Job, Options, Traffic, run, secs, until,
 };
 use rustix::process::Signal;
 use serde_json::json;
 use tokio::process::Command;
 
 use super::steady::is_disrupted;
-use super::worker::node_until;
+use super::worker::{extra_worker_with, node_until, state_folder};
 
 const LEASE: [(&str, &str); 2] = [("LEASE__LENGTH", "6s"), ("LEASE__MARGIN", "1s")];
 
 /// How much later than its deadline a container may be dead: less than the margin.
 const LATE: Duration = Duration::from_millis(500);
 
-/// One worker is killed, one stopped, one hangs but for the thread that renews its leases, one is cut off from Redis, one killed together with its Docker daemon.
-/// Each runs another kind of image.
+/// One worker is killed, one stopped, one hangs but for the thread that renews its leases, one is cut off from
+/// Redis, one killed together with its Docker daemon. Each runs another kind of image.
 pub(crate) async fn met() -> Result<()> {
     let world = tempfile::tempdir_in("/tmp")?;
     // A container with a user of its own writes there too.
@@ -167,17 +167,15 @@ fn worker(
     docker: Option<&str>,
     slots: u32,
 ) -> Result<Background> {
-    let mut command = Command::new(program("longshore-worker")?);
-    command
-        .args(["--name", name, "--slots", &slots.to_string(), "--state-dir"])
-        .arg(state(cluster, name))
-        .args(docker.iter().flat_map(|host| ["--docker-host", *host]))
-        .env("LONGSHORE__REDIS__URL", redis)
-        .env("LONGSHORE__RABBITMQ__URL", cluster.describe()?.amqp_url)
-        .env("LONGSHORE__WORKER__DRAIN_TIMEOUT", "1s")
-        .env("LONGSHORE__WORKER__HOST_PATHS", world)
-        .envs(LEASE.map(|(key, value)| (format!("LONGSHORE__{key}"), value)));
-    Background::start_with_log(command, &cluster.dir().join("logs").join(format!("{name}.log")))
+    extra_worker_with(cluster, name, |command| {
+        command
+            .args(["--slots", &slots.to_string()])
+            .args(docker.iter().flat_map(|host| ["--docker-host", *host]))
+            .env("LONGSHORE__REDIS__URL", redis)
+            .env("LONGSHORE__WORKER__DRAIN_TIMEOUT", "1s")
+            .env("LONGSHORE__WORKER__HOST_PATHS", world)
+            .envs(LEASE.map(|(key, value)| (format!("LONGSHORE__{key}"), value)));
+    })
 }
 
 /// Holds all threads of a worker but its lease keeper's, until this is dropped.
@@ -202,12 +200,8 @@ signal.pause()
     Ok(held)
 }
 
-fn state(cluster: &Cluster, worker: &str) -> PathBuf {
-    cluster.dir().join("workers").join(worker)
-}
-
 /// What a worker's only container and its launcher tell each other.
 fn container_folder(cluster: &Cluster, worker: &str) -> Result<PathBuf> {
-    let mut attempts = fs::read_dir(state(cluster, worker).join("attempts"))?;
+    let mut attempts = fs::read_dir(state_folder(cluster, worker).join("attempts"))?;
     Ok(attempts.next().context("an attempt")??.path().join("main"))
 }

@@ -21,7 +21,7 @@ pub(crate) async fn side_by_side() -> Result<()> {
     for member in MEMBERS {
         job.in_mid_run(done).await?;
         ensure!(format(&cluster).await? == 1, "raised before {member} was replaced");
-        stop(&cluster, member).await?;
+        cluster.kill_member(member).await?;
         cluster.start_member_of_next_release(member).await?;
         done += 5;
     }
@@ -33,13 +33,13 @@ pub(crate) async fn side_by_side() -> Result<()> {
     ensure!(disrupted == 0, "{disrupted} attempts disrupted");
 
     for worker in ["worker-1", "worker-2"] {
-        stop(&cluster, worker).await?;
+        cluster.kill_member(worker).await?;
     }
     let job = Steady::start(&cluster, "next-format", 4, 4, &[0]).await?;
     let ticket = until("a ticket", secs(15), async || look_at_ticket(&cluster).await).await?;
     ensure!(ticket["v"] == 2, "{ticket}");
     for old in ["worker-1", "coordinator-2"] {
-        stop(&cluster, old).await?;
+        cluster.kill_member(old).await?;
         // It may be gone before `up` has seen it start, which `up` reports.
         let _ = cluster.start_member(old).await;
         let refusal = "writes format 2, and this release reads up to 1";
@@ -63,12 +63,6 @@ pub(crate) async fn left_behind() -> Result<()> {
         let log = cluster.log(member)?;
         ensure!(log.contains("install the release that the other members have"), "{log}");
     }
-    Ok(())
-}
-
-async fn stop(cluster: &Cluster, member: &str) -> Result<()> {
-    let data = cluster.dir().display().to_string();
-    cluster.longshore(&["up", "--data", &data, "stop", member, "--kill"]).await?.ok()?;
     Ok(())
 }
 

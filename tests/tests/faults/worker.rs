@@ -1,6 +1,7 @@
 //! Workers killed and restarted.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
@@ -94,11 +95,11 @@ pub(crate) async fn all_restarted() -> Result<()> {
     let witness = Witness::listen().await?;
     let job = Steady::start(&cluster, "upgraded-workers", 60, 6, &[5]).await?;
     job.in_mid_run(1).await?;
-    let data = cluster.dir().display().to_string();
     for (worker, kill) in [("worker-1", false), ("worker-2", true), ("worker-3", false)] {
-        let mut stop = vec!["up", "--data", &data, "stop", worker];
-        stop.extend(kill.then_some("--kill"));
-        cluster.longshore(&stop).await?.ok()?;
+        match kill {
+            true => cluster.kill_member(worker).await?,
+            false => cluster.stop_member(worker).await?,
+        }
         cluster.start_member(worker).await?;
         node_until(&cluster, worker, "Ready", secs(30)).await?;
     }
@@ -205,14 +206,30 @@ pub(crate) fn is_running(pod: &Value) -> bool {
 
 /// A worker on another engine, joined to the cluster by its settings alone.
 pub(crate) fn extra_worker(cluster: &Cluster, name: &str, docker_host: &str) -> Result<Background> {
+    extra_worker_with(cluster, name, |command| {
+        command.args(["--slots", "2", "--docker-host", docker_host]);
+    })
+}
+
+/// The same, with more than its name and its servers as `set` has it.
+pub(crate) fn extra_worker_with(
+    cluster: &Cluster,
+    name: &str,
+    set: impl FnOnce(&mut Command),
+) -> Result<Background> {
     let all = cluster.describe()?;
     let mut command = Command::new(program("longshore-worker")?);
     command
-        .args(["--name", name, "--slots", "2", "--docker-host", docker_host, "--state-dir"])
-        .arg(cluster.dir().join("workers").join(name))
+        .args(["--name", name, "--state-dir"])
+        .arg(state_folder(cluster, name))
         .env("LONGSHORE__REDIS__URL", all.redis_url)
         .env("LONGSHORE__RABBITMQ__URL", all.amqp_url);
+    set(&mut command);
     Background::start_with_log(command, &cluster.dir().join("logs").join(format!("{name}.log")))
+}
+
+pub(crate) fn state_folder(cluster: &Cluster, worker: &str) -> PathBuf {
+    cluster.dir().join("workers").join(worker)
 }
 
 /// Waits until a Node has `Ready` as its status, or is not ready for the reason given.

@@ -68,9 +68,8 @@ pub(crate) async fn redis() -> Result<()> {
 /// A coordinator and a worker that are started before RabbitMQ run Jobs once it is there.
 pub(crate) async fn rabbitmq() -> Result<()> {
     let cluster = Cluster::start(Options::workers(1, 1)).await?;
-    let data = cluster.dir().display().to_string();
     for member in ["worker-1", "coordinator-1", "rabbitmq"] {
-        cluster.longshore(&["up", "--data", &data, "stop", member]).await?.ok()?;
+        cluster.stop_member(member).await?;
     }
     let all = cluster.describe()?;
     let at = rest(&all.amqp_url)?;
