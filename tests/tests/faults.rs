@@ -1,6 +1,7 @@
 //! Jobs while parts of the cluster are killed, frozen, cut off or lose what they held.
 
 mod faults {
+    pub(crate) mod adoption;
     pub(crate) mod coordinator;
     pub(crate) mod deadline;
     pub(crate) mod full;
@@ -18,7 +19,9 @@ use std::process::ExitCode;
 use anyhow::Result;
 use longshore_tests::Suite;
 
-use faults::{coordinator, deadline, full, heartbeat, host, releases, replies, servers, worker};
+use faults::{
+    adoption, coordinator, deadline, full, heartbeat, host, releases, replies, servers, worker,
+};
 
 /// The longest come first, so that the others run beside them. Three at once: each has a cluster of its
 /// own, and a machine that is too busy for them is a fault of another kind.
@@ -33,6 +36,7 @@ fn main() -> Result<ExitCode> {
     suite.test("every_lost_container_ends_at_its_deadline", deadline::met);
     suite.test("the_last_words_of_a_lost_container", heartbeat::last_words);
     suite.test("a_worker_is_restarted", worker::restarted);
+    suite.test("pods_are_taken_up_wherever_their_containers_are", adoption::everywhere);
     suite.test("all_workers_are_restarted_in_turn", worker::all_restarted);
     suite.test("two_releases_run_side_by_side", releases::side_by_side);
     suite.test("a_release_is_left_behind", releases::left_behind);

@@ -1,4 +1,4 @@
-//! A worker that comes back takes up what its predecessor ran.
+//! A worker that comes back takes up what its predecessor ran, from the notes in its state folder.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -12,18 +12,16 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::assignment::{Assignment, Granted};
-use crate::attempt::{Adopted, Attempt};
+use crate::attempt::{Attempt, Before};
 use crate::context::Context;
 use crate::held::local_id;
 use crate::output::Recent;
+use crate::pod::{self, Told};
 use crate::runtime::{Found, RuntimeError};
 
-/// Chunks of output at the end that are looked at; each has up to 64 KiB.
-const LAST_CHUNKS: usize = 4;
-
 /// Gives this session the worker's name in every shard, and takes over what the session before held:
-/// attempts whose containers are there are taken up, running or ended; the others are handed back, at
-/// once if this host was the one that ran them.
+/// attempts that are run from its state folder are taken up, wherever their containers are between their
+/// creation and their end; the others are handed back, at once if this host was the one that ran them.
 ///
 /// # Errors
 /// [`StoreError`] for what trying again can't change.
@@ -43,13 +41,13 @@ pub(crate) async fn adopt(context: &Arc<Context>) -> Result<Vec<Attempt>, StoreE
     for held in held {
         let id = local_id(&held.attempt, &held.token);
         let found = containers.remove(&id).unwrap_or_default();
-        match (found.is_empty(), context.folders.attempt(&id).exists()) {
-            (false, true) => adopted.extend(take_up(context, held, found, sent).await?),
-            // There is none, or its deadline is in another state folder, where this worker can't move it.
-            (false, false) | (true, true) => hand_back(context, held, found),
+        match (context.folders.attempt(&id).exists(), found.is_empty()) {
+            (true, _) => adopted.extend(take_up(context, held, found, sent).await?),
+            // Its deadline is in another state folder, where this worker can't move it.
+            (false, false) => hand_back(context, held, found),
             // A worker of this name may have run it on another host, where it may run until its lease
             // ends. The lease keeper or the owner hands it on then.
-            (true, false) => {
+            (false, true) => {
                 warn!(attempt = %held.attempt, "nothing of it is on this host; left to its lease");
             }
         }
@@ -92,7 +90,8 @@ async fn take_up(
         return Ok(None);
     };
     let live = until_answered(&context.store, || context.store.live_one(&key.job, key.index));
-    let attempt = live.await?.map(|live| live.attempt).unwrap_or_default();
+    let (granted, attempt) =
+        live.await?.map(|live| (live.granted, live.attempt)).unwrap_or_default();
     let assignment = Assignment::new(Granted {
         key: key.clone(),
         token: held.token.clone(),
@@ -105,11 +104,6 @@ async fn take_up(
         object: &job.object,
     });
     let assignment = match assignment {
-        // Which of several containers have run, and how they ended, went with the process before.
-        Ok(assignment) if assignment.has_several() => {
-            hand_back(context, held, found);
-            return Ok(None);
-        }
         Ok(assignment) => assignment,
         Err(error) => {
             warn!(attempt = %key, %error, "the Job can't be read");
@@ -117,11 +111,21 @@ async fn take_up(
             return Ok(None);
         }
     };
+    let folder = context.folders.attempt(&assignment.local_id());
+    if let Err(why) = pod::is_clear(&assignment, &folder, &found) {
+        warn!(attempt = %key, error = &why as &dyn std::error::Error, "it can't be taken up");
+        hand_back(context, held, found);
+        return Ok(None);
+    }
     info!(attempt = %key, pod = assignment.pod_name, "taken up again");
-    let output = last_output(&context.store, key).await?;
-    let adopted = Adopted { output, claimed: attempt.claimed, started: attempt.started };
-    let restarts = found.first().map_or(0, |found| found.restarts);
-    Ok(Some(Attempt::new(context, assignment, restarts, sent, Some(adopted))))
+    let before = Before {
+        restarts: attempt.restarts,
+        granted,
+        claimed: attempt.claimed,
+        told: Told { started: attempt.started, containers: attempt.containers },
+        output: last_output(&context.store, key).await?,
+    };
+    Ok(Some(Attempt::new(context, assignment, before, sent)))
 }
 
 /// Finishes an attempt that can't go on as a disruption, in the background. Its containers are removed
@@ -150,21 +154,16 @@ fn hand_back(context: &Arc<Context>, held: Held, containers: Vec<Found>) {
 
 /// The last of what is stored of an attempt's output.
 async fn last_output(store: &Store, key: &AttemptKey) -> Result<Recent, StoreError> {
-    let (mut after, mut last): (_, Vec<Vec<u8>>) = (StreamId::START, Vec::new());
+    let (mut after, mut recent) = (StreamId::START, Recent::default());
     loop {
         let read = || store.read_output(key, after, Duration::ZERO);
         let batch = until_answered(store, read).await?;
         after = batch.next;
-        let more = !batch.chunks.is_empty() && !batch.ended;
-        last.extend(batch.chunks);
-        last.drain(..last.len().saturating_sub(LAST_CHUNKS));
-        if !more {
-            break;
+        batch.chunks.iter().for_each(|chunk| recent.remember(chunk));
+        if batch.chunks.is_empty() || batch.ended {
+            return Ok(recent);
         }
     }
-    let mut recent = Recent::default();
-    last.iter().for_each(|chunk| recent.remember(chunk));
-    Ok(recent)
 }
 
 /// Calls until Redis answers.

@@ -122,11 +122,6 @@ impl Assignment {
         names
     }
 
-    /// Whether it has more than one container.
-    pub(crate) fn has_several(&self) -> bool {
-        self.container_names().len() > 1
-    }
-
     /// `JOB_COMPLETION_INDEX`; only Indexed Jobs have it.
     pub(crate) fn completion_index(&self) -> Option<Index> {
         (self.mode == CompletionMode::Indexed).then_some(self.key.index)

@@ -1,5 +1,7 @@
 //! One attempt, from its grant to the moment when nothing of it is left on this host.
 
+use std::mem;
+
 use futures::FutureExt;
 use futures::future::join_all;
 use longshore_job::{Millis, Outcome};
@@ -11,7 +13,7 @@ use crate::context::{Context, now};
 use crate::control::{Control, Order};
 use crate::folder::Folder;
 use crate::output::{self, Output, Recent};
-use crate::pod::{Pod, PodEnd};
+use crate::pod::{Pod, PodEnd, Told};
 use crate::runtime::Ended;
 
 /// An attempt that is among those this worker has.
@@ -19,21 +21,21 @@ pub(crate) struct Attempt {
     assignment: Assignment,
     folder: Folder,
     control: Control,
-    /// How often containers of it have failed and been restarted in place.
-    restarts: u32,
-    /// When it began here, by this host's time.
-    begun: Millis,
-    /// Set for one whose container is there already: what is stored of its output, and when it
-    /// started.
-    adopted: Option<Adopted>,
+    before: Before,
 }
 
-/// What is known of a container from before this process.
-pub(crate) struct Adopted {
-    pub(crate) output: Recent,
-    /// When its worker claimed it, and when its container started.
+/// What is known of an attempt from before it was taken up.
+#[derive(Default)]
+pub(crate) struct Before {
+    /// How often containers of it have failed in place, and how many restarts the owner has granted.
+    pub(crate) restarts: u32,
+    pub(crate) granted: u32,
+    /// When this worker claimed it, if that was before.
     pub(crate) claimed: Option<Millis>,
-    pub(crate) started: Option<Millis>,
+    /// What has been told of its containers.
+    pub(crate) told: Told,
+    /// The last of its output that is stored.
+    pub(crate) output: Recent,
 }
 
 impl Attempt {
@@ -41,32 +43,25 @@ impl Attempt {
     pub(crate) fn new(
         context: &Context,
         assignment: Assignment,
-        restarts: u32,
+        before: Before,
         sent: u64,
-        adopted: Option<Adopted>,
     ) -> Self {
         let folder = context.folders.attempt(&assignment.local_id());
-        let control = context.attempts.add(&assignment, &folder, restarts, sent);
-        if adopted.is_some()
-            && let Err(error) = folder.write_deadline(control.deadline())
-        {
-            warn!(attempt = %assignment.key, %error, "the deadline can't be written");
+        let control = context.attempts.add(&assignment, &folder, before.granted, sent);
+        if let Err(error) = folder.take().and_then(|()| folder.write_deadline(control.deadline())) {
+            warn!(attempt = %assignment.key, %error, "the attempt's folder can't be written to");
         }
-        let begun = adopted.as_ref().and_then(|adopted| adopted.claimed).unwrap_or_else(now);
-        Self { assignment, folder, control, restarts, begun, adopted }
+        Self { assignment, folder, control, before }
     }
 
     /// Runs it to its end, reports that, and removes what is left of it.
     pub(crate) async fn run(mut self, context: &Context) {
         let key = self.assignment.key.clone();
-        let (adopted, started, stored) = match self.adopted.take() {
-            Some(adopted) => (true, adopted.started, adopted.output),
-            None => (false, None, Recent::default()),
-        };
+        let Before { restarts, claimed, told, output: stored, .. } = mem::take(&mut self.before);
         let output = Output::start(context.store.clone(), key.clone(), context.log_bytes, stored);
-        let Self { assignment, folder, control, restarts, begun, .. } = &self;
-        let pod = Pod::new(context, assignment, folder, &output, control, *restarts, started);
-        let end = pod.run(adopted, *begun).boxed().await;
+        let Self { assignment, folder, control, .. } = &self;
+        let pod = Pod::new(context, assignment, folder, &output, control, restarts, &told);
+        let end = pod.run(claimed.unwrap_or_else(now)).boxed().await;
         match &end.ended {
             _ if end.started.is_some() => context.health.started(),
             Ended::Outcome(outcome) => context.health.ended_before_its_start(outcome),

@@ -92,7 +92,14 @@ impl Folders {
 }
 
 impl Folder {
-    /// Whether the attempt was started from this state folder, and not all of it has been removed.
+    /// Makes the attempt's folder, if it isn't there: a sign that the attempt is run from this state folder
+    /// and no other.
+    pub(crate) fn take(&self) -> io::Result<()> {
+        fs::create_dir_all(&self.attempt)?;
+        fs::set_permissions(&self.attempt, Permissions::from_mode(0o755))
+    }
+
+    /// Whether the attempt is run from this state folder, and not all of it has been removed.
     pub(crate) fn exists(&self) -> bool {
         self.attempt.is_dir()
     }

@@ -15,6 +15,7 @@ mod health;
 mod heartbeat;
 mod held;
 mod lease;
+mod note;
 mod output;
 mod own_folder;
 mod pod;

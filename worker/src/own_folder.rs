@@ -5,8 +5,8 @@
 //! deadline    20 digits: CLOCK_BOOTTIME in nanoseconds; zeros mean: end now
 //! exit        mounted at /.longshore-exit; the launcher records the end there
 //! message     mounted at its terminationMessagePath: what the container says of its end
-//! engine      which instance of the Docker daemon started the container
 //! order       the order to stop that the container was given
+//! note        how far the container has come, see [`crate::note`]; kept over restarts in place
 //! ```
 //!
 //! The folder is mounted read-only at `/.longshore`.
@@ -17,7 +17,11 @@ use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use longshore_job::{Millis, Outcome};
+
+use crate::context::now;
 use crate::control::Order;
+use crate::note::{End, Note};
 
 /// As much of a termination message counts, as under Kubernetes.
 const MESSAGE_BYTES: u64 = 4096;
@@ -38,15 +42,16 @@ impl OwnFolder {
 
     /// Makes the folder anew, with a deadline and without a record of an exit.
     pub(crate) fn create(&self, deadline: u64) -> io::Result<()> {
+        let note = self.note()?;
         let ended = self.ended();
         let deadline = if *ended { 0 } else { deadline };
         match fs::remove_dir_all(&self.folder) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
-        fs::create_dir_all(&self.folder)?;
-        for made in [self.folder.parent(), Some(&self.folder)].into_iter().flatten() {
-            fs::set_permissions(made, Permissions::from_mode(0o755))?;
+        self.make()?;
+        if note.is_reached() {
+            note.write(&self.note_file())?;
         }
         let launcher = self.folder.join("launcher");
         if fs::hard_link(&self.launcher, &launcher).is_err() {
@@ -120,13 +125,79 @@ impl OwnFolder {
         String::from_utf8_lossy(&message).into_owned()
     }
 
-    /// Notes which instance of the Docker daemon starts the container.
-    pub(crate) fn write_engine(&self, instance: &str) -> io::Result<()> {
-        fs::write(self.folder.join("engine"), instance)
+    /// How far the container has come.
+    pub(crate) fn note(&self) -> io::Result<Note> {
+        Note::read(&self.note_file())
     }
 
+    /// The instance of the Docker daemon that the container runs under, if that is known.
     pub(crate) fn engine(&self) -> Option<String> {
-        fs::read_to_string(self.folder.join("engine")).ok()
+        self.note().ok()?.engine
+    }
+
+    /// Notes that the container is about to be started by this instance of the Docker daemon; gives the
+    /// moment.
+    pub(crate) fn note_start(&self, engine: Option<String>) -> io::Result<Millis> {
+        let now = now();
+        self.change(|note| (note.begun, note.engine) = (Some(now), engine))?;
+        Ok(now)
+    }
+
+    /// Notes that the container, which runs, does so under this instance of the daemon.
+    pub(crate) fn note_engine(&self, engine: String) -> io::Result<()> {
+        self.change(|note| note.engine = Some(engine))
+    }
+
+    /// Notes how the container ended.
+    pub(crate) fn note_end(&self, outcome: &Outcome) -> io::Result<()> {
+        self.change(|note| note.end = Some(End { at: now(), outcome: outcome.clone() }))
+    }
+
+    /// Notes which of its attempt's failures the container's end is.
+    pub(crate) fn note_failure(&self, number: u32) -> io::Result<()> {
+        self.change(|note| note.failure = Some(number))
+    }
+
+    /// Notes that the container is to run again: what the folder has of its last run is void.
+    pub(crate) fn note_restart(&self) -> io::Result<()> {
+        let restarts = self.note()?.restarts.saturating_add(1);
+        self.change(|note| *note = Note { restarts, ..Note::default() })
+    }
+
+    /// Takes back that the container was about to be started, once it is certain that it wasn't, and that
+    /// it was ended for that.
+    pub(crate) fn take_back_start(&self) -> io::Result<()> {
+        self.change(|note| (note.begun, note.engine) = (None, None))?;
+        *self.ended() = false;
+        Ok(())
+    }
+
+    /// When the container's latest run ended, if it has.
+    pub(crate) fn ended_at(&self) -> Option<Millis> {
+        Some(self.note().ok()?.end?.at)
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Note)) -> io::Result<()> {
+        let mut note = self.note()?;
+        change(&mut note);
+        // One that could not be started may have no folder yet.
+        self.make()?;
+        note.write(&self.note_file())
+    }
+
+    fn note_file(&self) -> PathBuf {
+        self.folder.join("note")
+    }
+
+    /// Makes the folder, if it isn't there.
+    fn make(&self) -> io::Result<()> {
+        if !self.folder.is_dir() {
+            fs::create_dir_all(&self.folder)?;
+            for made in [self.folder.parent(), Some(&self.folder)].into_iter().flatten() {
+                fs::set_permissions(made, Permissions::from_mode(0o755))?;
+            }
+        }
+        Ok(())
     }
 
     /// Notes an order to stop before it is carried out: an exit after it is no exit of the
@@ -176,6 +247,27 @@ mod tests {
         folder.write_deadline(9).expect("not written");
         open.read_exact_at(&mut line, 0).expect("read");
         assert_eq!(&line, b"00000000000000000000\n");
+    }
+
+    #[test]
+    fn steps_are_noted_and_only_restarts_outlive_a_run() {
+        let (_state, folders) = folders();
+        let folder = folders.attempt("7").container("main");
+        assert!(!folder.note().expect("none").is_reached());
+        let outcome = Outcome::Stopped { code: Some(3) };
+        folder.note_start(Some("1-2".into())).expect("written");
+        folder.note_end(&outcome).expect("written");
+        folder.note_failure(4).expect("written");
+        let note = folders.attempt("7").container("main").note().expect("read");
+        assert!(note.begun.is_some() && note.engine.as_deref() == Some("1-2"));
+        assert_eq!((note.end.map(|end| end.outcome), note.failure), (Some(outcome), Some(4)));
+
+        folder.note_restart().expect("written");
+        folder.create(5).expect("created");
+        let restarted = Note { restarts: 1, ..Note::default() };
+        assert_eq!(folder.note().expect("read"), restarted);
+        fs::write(folder.note_file(), "{").expect("written");
+        folder.note().expect_err("half a note");
     }
 
     #[test]

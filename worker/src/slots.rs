@@ -13,7 +13,7 @@ use tracing::{Instrument, debug, error, info, info_span, warn};
 use uuid::Uuid;
 
 use crate::assignment::{Assignment, Granted};
-use crate::attempt::Attempt;
+use crate::attempt::{Attempt, Before};
 use crate::context::Context;
 
 /// How long to wait while a shard grants nothing because Redis has just come back.
@@ -145,7 +145,8 @@ async fn begin(context: &Context, key: AttemptKey, grant: Grant, sent: u64) {
     match Assignment::new(granted) {
         Ok(assignment) => {
             info!(pod = assignment.pod_name, token, "claimed");
-            Attempt::new(context, assignment, restarts, sent, None).run(context).await;
+            let before = Before { restarts, granted: restarts, ..Before::default() };
+            Attempt::new(context, assignment, before, sent).run(context).await;
         }
         Err(cause) => {
             error!(error = %cause, "the Job can't be run");

@@ -5,13 +5,18 @@
 //! sidecar, which the next doesn't wait for and which is stopped when the others have ended. Then all
 //! containers run at once. Several containers share a network, which a container of Longshore's own
 //! holds for as long as they run.
+//!
+//! A Pod that a process before this one has begun is run in the same way: each container goes on from where
+//! its note says that it is, and one that has ended is as good as one that ends at once.
 
 mod limits;
 mod network;
 mod records;
 mod report;
+mod resume;
 mod verdict;
 
+use std::io;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -29,11 +34,15 @@ use tracing::{info, warn};
 
 pub(crate) use self::network::NETWORK_HOLDER;
 use self::records::Records;
+pub(crate) use self::resume::{Told, is_clear};
 use crate::assignment::Assignment;
-use crate::context::Context;
+use crate::context::{Context, now};
 use crate::control::{Control, Order, give};
 use crate::folder::Folder;
-use crate::output::Output;
+use crate::health::START_FAILED;
+use crate::note::Note;
+use crate::output::{Output, Writer};
+use crate::own_folder::OwnFolder;
 use crate::runtime::{Ended, Network, Run, Stage};
 
 /// The back-off of a sidecar that ended.
@@ -63,8 +72,8 @@ pub(crate) struct PodEnd {
 }
 
 impl<'a> Pod<'a> {
-    /// `restarts` were made before, in attempts that were disrupted included; `started` is set if the
-    /// start of its only container has been told.
+    /// `restarts` were made before, in attempts that were disrupted included; `told` is what Redis knows of
+    /// the containers from before this process.
     pub(crate) fn new(
         context: &'a Context,
         assignment: &'a Assignment,
@@ -72,19 +81,20 @@ impl<'a> Pod<'a> {
         output: &'a Output,
         control: &'a Control,
         restarts: u32,
-        started: Option<Millis>,
+        told: &Told,
     ) -> Self {
-        let records = Records::new(&assignment.spec, started);
-        let restarts = AtomicU32::new(restarts);
+        let notes = resume::notes(&assignment.spec, folder);
+        let notes: Vec<Note> = notes.map(|(_, note)| note.unwrap_or_default()).collect();
+        let records = Records::new(&assignment.spec, &notes, told);
+        let restarts = AtomicU32::new(restarts.max(resume::failures(&notes)));
         Self { context, assignment, folder, output, control, restarts, records }
     }
 
-    /// Runs the containers to the attempt's end. `adopted` is set for one container that is there
-    /// already; `begun` is when the Pod began.
-    pub(crate) async fn run(&self, adopted: bool, begun: Millis) -> PodEnd {
+    /// Runs the containers to the attempt's end. `begun` is when the Pod began.
+    pub(crate) async fn run(&self, begun: Millis) -> PodEnd {
         let (stop, control) = self.control.part(Order::Run);
         let reporting = report::report(self.context, self.assignment, &self.records);
-        let running = self.within_limits(&stop, &control, adopted, begun);
+        let running = self.within_limits(&stop, &control, begun);
         let ended = tokio::select! {
             biased;
             ended = running => ended,
@@ -99,10 +109,9 @@ impl<'a> Pod<'a> {
         &self,
         stop: &watch::Sender<Order>,
         control: &Control,
-        adopted: bool,
         begun: Millis,
     ) -> Ended {
-        let mut running = std::pin::pin!(self.on_a_network(stop, control, adopted));
+        let mut running = std::pin::pin!(self.on_a_network(stop, control));
         let beyond = tokio::select! {
             biased;
             ended = &mut running => return ended,
@@ -125,11 +134,10 @@ impl<'a> Pod<'a> {
         network: Network,
         stop: &watch::Sender<Order>,
         control: &Control,
-        adopted: bool,
     ) -> Ended {
         let (launch, sidecars) = unbounded();
         let sidecars = sidecars.for_each_concurrent(None, |sidecar: BoxFuture<'_, ()>| sidecar);
-        let ordered = self.in_order(network, stop, control, adopted, launch).boxed();
+        let ordered = self.in_order(network, stop, control, launch).boxed();
         let (ended, ()) = join(ordered, sidecars.boxed()).await;
         ended
     }
@@ -140,7 +148,6 @@ impl<'a> Pod<'a> {
         network: Network,
         stop: &'s watch::Sender<Order>,
         control: &'s Control,
-        adopted: bool,
         launch: UnboundedSender<BoxFuture<'s, ()>>,
     ) -> Ended {
         let (stop_sidecars, sidecar_control) = self.control.part(Order::Gone);
@@ -150,12 +157,16 @@ impl<'a> Pod<'a> {
             let network = network.clone();
             if container.restart_policy.as_deref() == Some("Always") {
                 let orders = sidecar_control.clone();
-                let sidecar = self.repeatedly(n, container, true, network, orders, false);
+                let sidecar = self.repeatedly(n, container, true, network, orders);
                 let (end, ended) = oneshot::channel();
                 // Nobody listens any more once it has been up.
                 let sidecar = sidecar.map(|ended| drop(end.send(ended)));
                 // It is taken up at once, as the receiver lives for as long as this function.
                 let _ = launch.unbounded_send(sidecar.boxed());
+                // One that others have come after has been up.
+                if n + 1 < self.records.reached {
+                    continue;
+                }
                 failed = self.until_up(n, ended, control.clone()).await;
                 if failed.is_some() {
                     break;
@@ -163,7 +174,7 @@ impl<'a> Pod<'a> {
                 continue;
             }
             let control = control.clone();
-            let ended = self.repeatedly(n, container, false, network, control, false).await;
+            let ended = self.repeatedly(n, container, false, network, control).await;
             if !verdict::is_success(&ended) {
                 failed = Some(ended);
                 break;
@@ -171,7 +182,7 @@ impl<'a> Pod<'a> {
         }
         let ended = match failed {
             Some(ended) => ended,
-            None => self.side_by_side(init.len(), network, stop, control, adopted).await,
+            None => self.side_by_side(init.len(), network, stop, control).await,
         };
         let order = match ended {
             Ended::Gone => Order::Gone,
@@ -188,12 +199,11 @@ impl<'a> Pod<'a> {
         network: Network,
         stop: &watch::Sender<Order>,
         control: &Control,
-        adopted: bool,
     ) -> Ended {
         let mut running: FuturesUnordered<BoxFuture<'_, Ended>> = FuturesUnordered::new();
         for (n, container) in self.assignment.spec.containers.iter().enumerate() {
             let (network, control) = (network.clone(), control.clone());
-            let main = self.repeatedly(first + n, container, false, network, control, adopted);
+            let main = self.repeatedly(first + n, container, false, network, control);
             running.push(main.boxed());
         }
         let mut ends = Vec::new();
@@ -231,39 +241,36 @@ impl<'a> Pod<'a> {
         is_sidecar: bool,
         network: Network,
         control: Control,
-        mut adopted: bool,
     ) -> Ended {
-        let mut pause = SIDECAR_BASE;
+        let own = self.folder.container(&container.name);
         loop {
             let (progress, stage) = watch::channel(Stage::Starting);
             let control = control.clone();
             let run = self.context.runtime.run(Run {
                 progress,
-                ..self.run_of(container, n, network.clone(), control.clone(), adopted)
+                ..self.run_of(container, n, network.clone(), control.clone())
             });
             let ended = tokio::select! {
                 biased;
                 ended = run => ended,
                 never = self.records.follow(n, stage) => match never {},
             };
-            self.records.ended(n, &ended);
+            self.records.ended(n, &ended, own.ended_at().unwrap_or_else(now));
             let again = match (&ended, is_sidecar) {
                 (Ended::Outcome(Outcome::Exited { .. }), true) => {
                     self.records.backs_off(n);
                     let mut orders = control;
-                    let waited = tokio::select! {
+                    tokio::select! {
                         biased;
                         _ = orders.above(Order::Run) => false,
-                        () = sleep(pause) => true,
-                    };
-                    pause = (pause * 2).min(SIDECAR_CAP);
-                    waited
+                        () = sleep(self.sidecar_pause(n)) => true,
+                    }
                 }
                 (Ended::Outcome(outcome @ Outcome::Exited { code, .. }), _)
                     if *code != 0 && self.assignment.restart_on_failure =>
                 {
                     self.records.backs_off(n);
-                    match self.wait_for_restart(outcome, control).await {
+                    match self.wait_for_restart(&own, outcome, control).await {
                         None => true,
                         Some(ended) => {
                             self.records.gives_up(n);
@@ -277,10 +284,35 @@ impl<'a> Pod<'a> {
                 self.records.gives_up(n);
                 return ended;
             }
-            self.remove(container).await;
+            if let Err(error) = self.clear(n, container, &own).await {
+                let message = error.to_string();
+                return Ended::Outcome(Outcome::Disrupted {
+                    reason: START_FAILED.into(),
+                    message,
+                    host_lost: false,
+                });
+            }
             self.records.restarts(n);
-            adopted = false;
         }
+    }
+
+    /// Clears the way for another run of a container.
+    async fn clear(&self, n: usize, container: &Container, own: &OwnFolder) -> io::Result<()> {
+        // What isn't stored of its output goes with the container, if this process does.
+        self.writer(n).stored().await;
+        own.note_restart()?;
+        self.remove(container).await;
+        Ok(())
+    }
+
+    /// The back-off of a sidecar: longer after each restart.
+    fn sidecar_pause(&self, n: usize) -> Duration {
+        let doubled = 2_u32.saturating_pow(self.records.restarts_of(n));
+        SIDECAR_BASE.saturating_mul(doubled).min(SIDECAR_CAP)
+    }
+
+    fn writer(&self, n: usize) -> Writer {
+        self.output.writer(u32::try_from(n).unwrap_or(u32::MAX))
     }
 
     fn run_of<'r>(
@@ -289,7 +321,6 @@ impl<'a> Pod<'a> {
         n: usize,
         network: Network,
         control: Control,
-        adopted: bool,
     ) -> Run<'r> {
         Run {
             assignment: self.assignment,
@@ -297,19 +328,22 @@ impl<'a> Pod<'a> {
             network,
             folder: self.folder,
             objects: &self.context.store,
-            restarts: self.restarts.load(Ordering::Relaxed),
-            adopted,
             control,
             progress: watch::channel(Stage::Starting).0,
-            output: self.output.writer(u32::try_from(n).unwrap_or(u32::MAX)),
+            output: self.writer(n),
         }
     }
 
     /// Records a failure and waits for the owner's leave to restart in place; gives the attempt's end
     /// if that comes instead.
-    async fn wait_for_restart(&self, failed: &Outcome, mut control: Control) -> Option<Ended> {
+    async fn wait_for_restart(
+        &self,
+        own: &OwnFolder,
+        failed: &Outcome,
+        mut control: Control,
+    ) -> Option<Ended> {
         let Assignment { key, token, .. } = self.assignment;
-        let restarts = self.restarts.fetch_add(1, Ordering::Relaxed) + 1;
+        let restarts = self.number_of_failure(own);
         info!(attempt = %key, restarts, outcome = ?failed, "failed; waiting to restart in place");
         let mut delays = Policy::SERVER.delays();
         loop {
@@ -327,6 +361,18 @@ impl<'a> Pod<'a> {
             order = orders.above(Order::Run) => Some(stopped_by(order, failed.exit_code())),
             () = control.granted(restarts) => None,
         }
+    }
+
+    /// Which of the attempt's failures in place a container's end is; the same whoever asks.
+    fn number_of_failure(&self, own: &OwnFolder) -> u32 {
+        if let Some(number) = own.note().ok().and_then(|note| note.failure) {
+            return number;
+        }
+        let number = self.restarts.fetch_add(1, Ordering::Relaxed) + 1;
+        if let Err(error) = own.note_failure(number) {
+            warn!(attempt = %self.assignment.key, %error, "a failure can't be noted");
+        }
+        number
     }
 
     async fn remove(&self, container: &Container) {

@@ -1,5 +1,6 @@
 //! The network of a Pod's containers, and what holds it while they come and go.
 
+use futures::future::join;
 use k8s_openapi::api::core::v1::{Container, SecurityContext};
 use longshore_job::Outcome;
 use tokio::sync::watch;
@@ -21,36 +22,43 @@ impl Pod<'_> {
         &self,
         stop: &watch::Sender<Order>,
         control: &Control,
-        adopted: bool,
     ) -> Ended {
         if self.assignment.spec.host_network == Some(true) {
-            return self.containers(Network::Host, stop, control, adopted).await;
+            return self.containers(Network::Host, stop, control).await;
         }
         if !self.records.are_several() || !self.context.runtime.has_networks() {
-            return self.containers(Network::Own, stop, control, adopted).await;
+            return self.containers(Network::Own, stop, control).await;
         }
         let holder = self.network_holder();
+        // It is told to stop once none of them needs it any more.
+        let released = self.folder.container(&holder.name).order().is_some();
+        let begun = self.records.reached > 0;
         let (release, holder_control) = self.control.part(Order::Gone);
         let (progress, mut stage) = watch::channel(Stage::Starting);
         let run = self
             .context
             .runtime
-            .run(Run { progress, ..self.run_of(&holder, 0, Network::Own, holder_control, false) });
+            .run(Run { progress, ..self.run_of(&holder, 0, Network::Own, holder_control) });
         let mut held = std::pin::pin!(run);
-        let mut orders = control.clone();
-        let first = tokio::select! {
-            ended = &mut held => return ended,
-            () = self.follow_start(&mut stage) => None,
-            // Nothing runs that would have to be stopped.
-            order = orders.above(Order::Run) => Some(order),
-        };
-        if let Some(order) = first {
-            give(&release, Order::Stop { grace: 0 });
-            held.await;
-            return stopped_by(order, None);
-        }
         let network = Network::Of(self.assignment.container_name(&holder));
-        let mut running = std::pin::pin!(self.containers(network, stop, control, false));
+        let mut running = std::pin::pin!(self.containers(network, stop, control));
+        if begun && released {
+            return join(running, held).await.0;
+        }
+        let mut orders = control.clone();
+        if !begun {
+            let first = tokio::select! {
+                ended = &mut held => return ended,
+                () = self.follow_start(&mut stage) => None,
+                // Nothing runs that would have to be stopped.
+                order = orders.above(Order::Run) => Some(order),
+            };
+            if let Some(order) = first {
+                give(&release, Order::Stop { grace: 0 });
+                held.await;
+                return stopped_by(order, None);
+            }
+        }
         tokio::select! {
             biased;
             ended = &mut running => {

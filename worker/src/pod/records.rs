@@ -1,13 +1,14 @@
 //! How each container of a Pod stands, as it is reported.
 
 use std::convert::Infallible;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use k8s_openapi::api::core::v1::PodSpec;
 use longshore_job::{Container, Millis, Outcome, Waiting};
 use tokio::sync::watch;
 
+use super::resume::{self, Told, standing};
 use crate::context::now;
+use crate::note::Note;
 use crate::runtime::{Ended, Stage};
 
 /// One record per container, in the template's order, init containers first.
@@ -15,30 +16,34 @@ pub(super) struct Records {
     all: watch::Sender<Vec<Container>>,
     /// How many of them are init containers.
     init: usize,
-    /// When the only container started, if that was before this process and it still runs.
-    known_start: Mutex<Option<Millis>>,
+    /// How many of the containers were reached before this process.
+    pub(super) reached: usize,
 }
 
 impl Records {
-    pub(super) fn new(spec: &PodSpec, known_start: Option<Millis>) -> Self {
+    /// How the containers stand by their notes, over what has been told of them.
+    pub(super) fn new(spec: &PodSpec, notes: &[Note], told: &Told) -> Self {
         let init = spec.init_containers.as_deref().unwrap_or_default();
         let names = init.iter().chain(&spec.containers).map(|container| container.name.clone());
         // With one container that is told by "not started yet".
         let several = init.len() + spec.containers.len() > 1;
         let waiting =
             several.then(|| Waiting { reason: "PodInitializing".into(), message: String::new() });
-        let records =
-            names.map(|name| Container { name, waiting: waiting.clone(), ..Container::default() });
+        let records = names.zip(notes).map(|(name, note)| {
+            let before = told.containers.iter().find(|told| told.name == name).cloned();
+            let new = || Container {
+                name,
+                started: told.started.filter(|_| !several),
+                waiting: waiting.clone(),
+                ..Container::default()
+            };
+            standing(before.unwrap_or_else(new), note)
+        });
         Self {
             all: watch::channel(records.collect()).0,
             init: init.len(),
-            known_start: Mutex::new(known_start),
+            reached: resume::reached(notes),
         }
-    }
-
-    /// The start that has been told before this process, until its container ends.
-    pub(super) fn known_start(&self) -> MutexGuard<'_, Option<Millis>> {
-        self.known_start.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn are_several(&self) -> bool {
@@ -91,21 +96,20 @@ impl Records {
     }
 
     fn runs(&self, n: usize) {
-        let started = self.known_start().unwrap_or_else(now);
         self.change(n, |record| {
+            // One that has run since before this process started then.
+            record.started = record.started.filter(|_| record.running).or_else(|| Some(now()));
             record.running = true;
-            record.started = Some(started);
             record.waiting = None;
         });
     }
 
-    /// A run has ended.
-    pub(super) fn ended(&self, n: usize, ended: &Ended) {
+    /// A run has ended, at the moment given.
+    pub(super) fn ended(&self, n: usize, ended: &Ended, at: Millis) {
         let Ended::Outcome(outcome) = ended else { return };
-        *self.known_start() = None;
         self.change(n, |record| {
             record.running = false;
-            record.finished = Some(now());
+            record.finished = Some(at);
             record.waiting = None;
             record.outcome = Some(shown(outcome));
         });
@@ -133,10 +137,15 @@ impl Records {
         });
     }
 
-    /// Waits until a container runs.
+    pub(super) fn restarts_of(&self, n: usize) -> u32 {
+        self.all.borrow().get(n).map_or(0, |record| record.restarts)
+    }
+
+    /// Waits until a container has been up.
     pub(super) async fn until_up(&self, n: usize) {
         let mut all = self.subscribe();
-        let up = all.wait_for(|all| all.get(n).is_some_and(|record| record.running)).await.is_ok();
+        let is_up = |all: &Vec<Container>| all.get(n).is_some_and(|one| one.started.is_some());
+        let up = all.wait_for(is_up).await.is_ok();
         if !up {
             std::future::pending().await
         }
@@ -153,7 +162,7 @@ impl Records {
 }
 
 /// How a container's end is shown: one that was told to stop has its exit code.
-fn shown(outcome: &Outcome) -> Outcome {
+pub(super) fn shown(outcome: &Outcome) -> Outcome {
     match outcome {
         Outcome::Stopped { code: Some(code) } => Outcome::Exited {
             code: *code,

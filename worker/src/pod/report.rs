@@ -22,7 +22,11 @@ pub(super) async fn report(
 ) -> Infallible {
     let Assignment { key, token, .. } = assignment;
     let mut changes = records.subscribe();
-    let mut last = records.known_start().map(Progress::Started);
+    // What a process before this one has told of one container is known, of several it is told anew.
+    let mut last = records.only().and_then(|_| progress(records));
+    if records.reached > 0 {
+        changes.mark_changed();
+    }
     while changes.changed().await.is_ok() {
         sleep(BRIEF).await;
         changes.mark_unchanged();

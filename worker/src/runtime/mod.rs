@@ -26,8 +26,8 @@ pub(crate) trait Runtime: Send + Sync + 'static {
     /// launcher's file.
     fn probe<'a>(&'a self, launcher: &'a Path) -> BoxFuture<'a, Result<(), RuntimeError>>;
 
-    /// Runs one container to its end, or goes on with one from before. When this returns, nothing
-    /// of the container runs any more; what is left of it waits for [`Runtime::remove`].
+    /// Runs one container to its end, from wherever its folder's note says that it is. When this returns,
+    /// nothing of the container runs any more; what is left of it waits for [`Runtime::remove`].
     fn run<'a>(&'a self, run: Run<'a>) -> BoxFuture<'a, Ended>;
 
     /// Whether containers have networks, that another can hold for them.
@@ -48,10 +48,6 @@ pub(crate) struct Run<'a> {
     pub(crate) folder: &'a Folder,
     /// The ConfigMaps and Secrets that there are.
     pub(crate) objects: &'a dyn Objects,
-    /// How often containers of this attempt have failed before.
-    pub(crate) restarts: u32,
-    /// Whether the container is there already, from before this process.
-    pub(crate) adopted: bool,
     pub(crate) control: Control,
     pub(crate) progress: Progress,
     pub(crate) output: Writer,
@@ -83,8 +79,8 @@ pub(crate) struct Found {
     pub(crate) key: AttemptKey,
     pub(crate) token: String,
     pub(crate) worker: String,
-    /// The restarts before this container.
-    pub(crate) restarts: u32,
+    /// Whether it may run; if not, it has ended or was never started.
+    pub(crate) running: bool,
 }
 
 impl Found {

@@ -78,28 +78,21 @@ impl Bench {
 
     pub(super) async fn run_in(&self, network: Network) -> (Ended, String) {
         let (output, text) = captured(Recent::default());
-        let ended = timeout(BOUND, self.runtime.run(self.run_of(network, false, output)));
+        let ended = timeout(BOUND, self.runtime.run(self.run_of(network, output)));
         (ended.await.expect("it ends"), text())
     }
 
-    pub(super) async fn run_with(&self, adopted: bool, output: crate::output::Writer) -> Ended {
-        self.runtime.run(self.run_of(Network::Own, adopted, output)).await
+    pub(super) async fn run_with(&self, output: crate::output::Writer) -> Ended {
+        self.runtime.run(self.run_of(Network::Own, output)).await
     }
 
-    pub(super) fn run_of(
-        &self,
-        network: Network,
-        adopted: bool,
-        output: crate::output::Writer,
-    ) -> Run<'_> {
+    pub(super) fn run_of(&self, network: Network, output: crate::output::Writer) -> Run<'_> {
         Run {
             assignment: &self.assignment,
             container: &self.assignment.spec.containers[0],
             network,
             folder: &self.folder,
             objects: &self.objects,
-            restarts: 0,
-            adopted,
             control: self.control.clone(),
             progress: self.stage.clone(),
             output,

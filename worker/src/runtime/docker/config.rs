@@ -55,7 +55,6 @@ pub(super) struct Parts<'a> {
     pub(super) assignment: &'a Assignment,
     pub(super) container: &'a Container,
     pub(super) network: &'a Network,
-    pub(super) restarts: u32,
     pub(super) folder: &'a OwnFolder,
     pub(super) image: &'a ImageConfig,
     pub(super) variables: &'a [Variable],
@@ -66,7 +65,7 @@ pub(super) struct Parts<'a> {
 
 /// The container as Docker is to create it.
 pub(super) fn container(parts: Parts<'_>) -> Result<ContainerCreateBody, ConfigError> {
-    let Parts { common, assignment, container, network, restarts, folder, .. } = parts;
+    let Parts { common, assignment, container, network, folder, .. } = parts;
     let mut mounts = parts.mounts;
     let mut entrypoint = vec!["/.longshore/launcher"];
     if let Some(file) = &parts.secrets {
@@ -96,7 +95,7 @@ pub(super) fn container(parts: Parts<'_>) -> Result<ContainerCreateBody, ConfigE
         cmd: Some(if words.secret { Vec::new() } else { words.words }),
         working_dir: container.working_dir.clone(),
         env: Some(env.collect()),
-        labels: Some(labels(common, assignment, restarts)),
+        labels: Some(labels(common, assignment)),
         tty: Some(false),
         // Kubernetes knows no health checks of images, and one would run beside the launcher.
         healthcheck: Some(HealthConfig { test: Some(vec!["NONE".into()]), ..Default::default() }),
@@ -132,7 +131,7 @@ const SECRETS: &str = "/.longshore-secrets";
 pub(super) const CLUSTER: &str = "longshore.dev/cluster";
 
 /// Reads back from a container's labels which attempt it belongs to.
-pub(super) fn found(name: &str, labels: &HashMap<String, String>) -> Option<Found> {
+pub(super) fn found(name: &str, labels: &HashMap<String, String>, running: bool) -> Option<Found> {
     let get = |label: &str| labels.get(label).map(String::as_str);
     Some(Found {
         name: name.trim_start_matches('/').to_owned(),
@@ -143,7 +142,7 @@ pub(super) fn found(name: &str, labels: &HashMap<String, String>) -> Option<Foun
         },
         token: get(TOKEN)?.to_owned(),
         worker: get(WORKER)?.to_owned(),
-        restarts: get(RESTARTS)?.parse().ok()?,
+        running,
     })
 }
 
@@ -155,12 +154,11 @@ const TOKEN: &str = "longshore.dev/token";
 const SHARD: &str = "longshore.dev/shard";
 const INDEX: &str = "longshore.dev/index";
 const ATTEMPT: &str = "longshore.dev/attempt";
-const RESTARTS: &str = "longshore.dev/restarts";
 const NAMESPACE: &str = "longshore.dev/namespace";
 const POD: &str = "longshore.dev/pod";
 const LEASE: &str = "longshore.dev/lease";
 
-fn labels(common: &Common, assignment: &Assignment, restarts: u32) -> HashMap<String, String> {
+fn labels(common: &Common, assignment: &Assignment) -> HashMap<String, String> {
     let key = &assignment.key;
     let mut labels = HashMap::from([
         (CLUSTER, common.cluster.clone()),
@@ -170,7 +168,6 @@ fn labels(common: &Common, assignment: &Assignment, restarts: u32) -> HashMap<St
         (UID, key.job.uid.clone()),
         (INDEX, key.index.to_string()),
         (ATTEMPT, key.attempt.to_string()),
-        (RESTARTS, restarts.to_string()),
         (NAMESPACE, assignment.namespace.clone()),
         (JOB, assignment.job_name.clone()),
         (POD, assignment.pod_name.clone()),
@@ -273,7 +270,6 @@ mod tests {
             assignment: &assignment,
             container: &assignment.spec.containers[0],
             network: &Network::Own,
-            restarts: 2,
             folder: &folders.attempt("77").container("main"),
             image: &image,
             variables: &[index],
@@ -336,11 +332,11 @@ mod tests {
         let body = create(serde_json::json!({ "containers": [{ "name": "main", "image": "i" }] }));
         let labels = body.labels.expect("set");
         assert_eq!(labels[COMPLETION_INDEX], "4");
-        let found = found("/pi-4_main", &labels).expect("read");
+        let found = found("/pi-4_main", &labels, true).expect("read");
         assert_eq!(found.key.to_string(), "03/uid-77/4.1");
         assert_eq!(
-            (found.name.as_str(), found.token.as_str(), found.worker.as_str(), found.restarts),
-            ("pi-4_main", "77", "w", 2)
+            (found.name.as_str(), found.token.as_str(), found.worker.as_str(), found.running),
+            ("pi-4_main", "77", "w", true)
         );
         assert_eq!(body.env.expect("set"), ["INDEX=4"]);
         assert_eq!(body.hostname.as_deref(), Some("pi-4"));

@@ -174,7 +174,6 @@ impl World {
             assignment: &assignment,
             container: &assignment.spec.containers[0],
             network: &Network::Own,
-            restarts: 0,
             folder: &own,
             image: &ImageConfig::default(),
             variables: &[Variable { name: "ID".into(), value: id.into(), secret: false }],

@@ -27,12 +27,14 @@ mod termination;
 #[cfg(test)]
 mod tests;
 mod volumes;
+mod watch;
 
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use bollard::models::ContainerSummaryStateEnum as State;
 use bollard::query_parameters::{ListContainersOptionsBuilder, RemoveContainerOptionsBuilder};
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -159,7 +161,8 @@ async fn containers(engine: &Engine, cluster: &str) -> Result<Vec<Found>, Runtim
     let list = engine.docker.list_containers(Some(options)).await;
     let found = list.map_err(|error| engine.failure(error))?.into_iter().filter_map(|summary| {
         let names = summary.names.unwrap_or_default();
-        config::found(names.first()?, &summary.labels.unwrap_or_default())
+        let running = !matches!(summary.state, Some(State::CREATED | State::EXITED | State::DEAD));
+        config::found(names.first()?, &summary.labels.unwrap_or_default(), running)
     });
     Ok(found.collect())
 }

@@ -2,73 +2,134 @@
 
 use std::time::Duration;
 
-use bollard::errors::Error;
-use bollard::query_parameters::{
-    KillContainerOptions, StopContainerOptionsBuilder, WaitContainerOptionsBuilder,
-};
-use futures::StreamExt;
-use longshore_job::Outcome;
-use longshore_support::retry::Policy;
-use tokio::time::{Instant, sleep, sleep_until, timeout};
-use tracing::{debug, info, warn};
+use longshore_job::{Millis, Outcome};
+use tokio::time::{sleep, timeout};
+use tracing::{info, warn};
 
-use super::engine::{Engine, message, status};
-use super::exit::{Record, State, judge, lost};
+use super::engine::Engine;
+use super::exit::{Record, lost};
 use super::follow::Follow;
 use super::start::start;
+use super::watch::{LAUNCHER_PATIENCE, Running, drained, end_by_launcher, inspect};
 use super::{DockerRuntime, remove, termination};
-use crate::control::{Control, Order};
+use crate::control::Order;
 use crate::health::START_FAILED;
 use crate::own_folder::OwnFolder;
 use crate::runtime::{Ended, Run, Stage};
 
-/// How long the daemon may be silent after an exit before the exit is a disruption.
-const EXIT_PATIENCE: Duration = Duration::from_secs(10);
-/// How long a stopped container may take beyond its grace period.
-const STOP_PATIENCE: Duration = Duration::from_secs(10);
-/// Between two looks at whether the launcher has recorded an end, beside the wait for Docker's word.
-const LOOK_AT_RECORD: Duration = Duration::from_secs(2);
 /// How long the daemon may take to remove a container that its launcher ends anyway.
 const REMOVE_PATIENCE: Duration = Duration::from_secs(5);
-/// How long a launcher may take to find its deadline passed: it looks each second.
-const LAUNCHER_PATIENCE: Duration = Duration::from_secs(2);
 
-/// Runs a container to its end, or goes on with one that is there.
-pub(super) async fn run(runtime: &DockerRuntime, mut run: Run<'_>) -> Ended {
+/// Runs a container to its end from wherever it is, by its note: it may not have been begun yet, run, or
+/// have ended. The end is noted before it is told.
+pub(super) async fn run(runtime: &DockerRuntime, run: Run<'_>) -> Ended {
     let name = run.assignment.container_name(run.container);
     let folder = run.folder.container(&run.container.name);
-    let engine = &runtime.engine;
-    let follow = if run.adopted {
-        if matches!(inspect(engine, &name).await, Ok(Some(found)) if !found.has_run) {
-            // Its start may be under way inside the daemon.
-            end_for_sure(engine, &folder, &name).await;
-            let message = "the worker restarted before the container was started";
-            return Ended::Outcome(lost("WorkerRestarted", message, false));
+    let note = match folder.note() {
+        Ok(note) => note,
+        Err(error) => return Ended::Outcome(lost(START_FAILED, error.to_string(), false)),
+    };
+    if let Some(end) = note.end {
+        if let Some(begun) = note.begun {
+            // The last of its output may have gone with the process that noted its end.
+            Follow::resume(&runtime.engine, &name, run.output.clone(), begun).drain().await;
         }
-        Follow::resume(engine, &name, run.output.clone())
-    } else {
-        let mut control = run.control.clone();
-        let start = start(runtime, &run, &folder, &name);
-        let given_up = async {
-            tokio::select! {
-                started = start => started,
-                () = engine.hangs() => Err(lost(START_FAILED, "the Docker daemon hangs", false)),
-            }
-        };
+        return Ended::Outcome(end.outcome);
+    }
+    let ended = match note.begun {
+        Some(begun) => go_on(runtime, run, &folder, &name, begun).await,
+        None => begin(runtime, run, &folder, &name).await,
+    };
+    if let Ended::Outcome(outcome) = &ended
+        && let Err(error) = folder.note_end(outcome)
+    {
+        warn!(container = name, %error, "its end can't be noted");
+    }
+    ended
+}
+
+/// Creates and starts a container, and waits for its end.
+async fn begin(runtime: &DockerRuntime, run: Run<'_>, folder: &OwnFolder, name: &str) -> Ended {
+    let engine = &runtime.engine;
+    let mut control = run.control.clone();
+    let start = start(runtime, &run, folder, name);
+    let given_up = async {
         tokio::select! {
-            biased;
-            order = control.above(Order::Run) => return abandon(engine, &folder, &name, order).await,
-            started = given_up => match started {
-                Ok(follow) => follow,
-                Err(outcome) => return fail_to_start(engine, &folder, &name, outcome).await,
-            },
+            started = start => started,
+            () = engine.hangs() => Err(lost(START_FAILED, "the Docker daemon hangs", false)),
         }
     };
+    tokio::select! {
+        biased;
+        order = control.above(Order::Run) => abandon(engine, folder, name, order).await,
+        started = given_up => match started {
+            Ok(follow) => to_the_end(runtime, run, folder, name, follow).await,
+            Err(outcome) => fail_to_start(engine, folder, name, outcome).await,
+        },
+    }
+}
+
+/// Goes on with a container that a process before this one was about to start, or has started.
+async fn go_on(
+    runtime: &DockerRuntime,
+    run: Run<'_>,
+    folder: &OwnFolder,
+    name: &str,
+    begun: Millis,
+) -> Ended {
+    let engine = &runtime.engine;
+    match inspect(engine, name).await {
+        Ok(Some(found)) if !found.has_run => match take_back_start(engine, folder, name).await {
+            true => {
+                info!(container = name, "it had not been started; started anew");
+                return begin(runtime, run, folder, name).await;
+            }
+            false => {
+                end_for_sure(engine, folder, name).await;
+                let message = "the worker restarted while the container was being started";
+                return Ended::Outcome(lost("WorkerRestarted", message, false));
+            }
+        },
+        Ok(None) if folder.exit_record().is_none() => {
+            // It may be under another daemon, which this worker had before.
+            end_by_launcher(folder, name);
+            sleep(LAUNCHER_PATIENCE).await;
+        }
+        _ => {}
+    }
+    let follow = Follow::resume(engine, name, run.output.clone(), begun);
+    to_the_end(runtime, run, folder, name, follow).await
+}
+
+/// Makes sure that a container whose start may be under way inside the daemon has not run, and removes it;
+/// `false` if that isn't certain.
+async fn take_back_start(engine: &Engine, folder: &OwnFolder, name: &str) -> bool {
+    // What begins after this finds its deadline passed; what began before it is seen to have run.
+    end_by_launcher(folder, name);
+    let has_run = match inspect(engine, name).await {
+        Ok(found) => found.is_some_and(|found| found.has_run),
+        Err(_) => true,
+    };
+    if has_run || remove(engine, name).await.is_err() {
+        return false;
+    }
+    let record = folder.exit_record().as_deref().and_then(Record::parse);
+    matches!(record, None | Some(Record::Refused(_))) && folder.take_back_start().is_ok()
+}
+
+/// Waits for the end of a container that has been started.
+async fn to_the_end(
+    runtime: &DockerRuntime,
+    mut run: Run<'_>,
+    folder: &OwnFolder,
+    name: &str,
+    follow: Follow,
+) -> Ended {
     run.progress.send_replace(Stage::Running);
-    let container = Running { engine, name: &name, folder: &folder };
-    let ended = container.watch(&mut run.control).await;
+    let engine = &runtime.engine;
+    let ended = Running { engine, name, folder }.watch(&mut run.control).await;
     follow.drain().await;
-    termination::with_message(ended, engine, run.container, &folder, &name).await
+    termination::with_message(ended, engine, run.container, folder, name).await
 }
 
 /// Gives up a start that is under way. What the daemon may still do with it comes to nothing: the
@@ -98,254 +159,4 @@ async fn end_for_sure(engine: &Engine, folder: &OwnFolder, name: &str) {
         warn!(container = name, %error, "the container can't be removed now");
         sleep(LAUNCHER_PATIENCE).await;
     }
-}
-
-/// Has the launcher end the container within [`LAUNCHER_PATIENCE`], or not start its command at all.
-fn end_by_launcher(folder: &OwnFolder, name: &str) {
-    if let Err(error) = folder.end_now() {
-        warn!(container = name, %error, "the deadline can't be written");
-    }
-}
-
-fn drained() -> Outcome {
-    lost("Drained", "the worker is going down", false)
-}
-
-/// A container that has been started.
-struct Running<'a> {
-    engine: &'a Engine,
-    name: &'a str,
-    folder: &'a OwnFolder,
-}
-
-impl Running<'_> {
-    /// Waits for the container's end, and brings it about when ordered to.
-    async fn watch(&self, control: &mut Control) -> Ended {
-        let mut exit = std::pin::pin!(self.exited());
-        let order = match self.folder.order() {
-            // The process before this one was about to stop it.
-            Some(order) => order,
-            None => tokio::select! {
-                biased;
-                outcome = &mut exit => return Ended::Outcome(outcome),
-                order = control.above(Order::Run) => order,
-            },
-        };
-        let (Order::Stop { grace } | Order::Drain { grace }) = order else {
-            return self.kill().await;
-        };
-        // One that has ended by itself before it was told to stop has its own outcome.
-        if self.folder.order().is_none()
-            && let Ok(Some(found)) = inspect(self.engine, self.name).await
-            && !found.running
-        {
-            return Ended::Outcome(exit.await);
-        }
-        info!(container = self.name, grace, "stopping");
-        self.note(order);
-        let mut stop = std::pin::pin!(self.stop(grace));
-        let (mut heard, mut stopped) = (order, false);
-        let outcome = loop {
-            tokio::select! {
-                biased;
-                outcome = &mut exit => break outcome,
-                higher = control.above(heard) => match higher {
-                    Order::Gone => return self.kill().await,
-                    higher => {
-                        heard = higher;
-                        self.note(heard);
-                    }
-                },
-                () = &mut stop, if !stopped => stopped = true,
-            }
-        };
-        let code = match outcome {
-            Outcome::Exited { code, .. } | Outcome::StartError { code, .. } => Some(code),
-            Outcome::Disrupted { .. } | Outcome::Stopped { .. } | Outcome::PodFailed { .. } => None,
-        };
-        match heard {
-            Order::Drain { .. } => Ended::Outcome(drained()),
-            _ => Ended::Outcome(Outcome::Stopped { code }),
-        }
-    }
-
-    fn note(&self, order: Order) {
-        if let Err(error) = self.folder.write_order(order) {
-            warn!(container = self.name, %error, "the order to stop can't be noted");
-        }
-    }
-
-    /// SIGTERM, and SIGKILL after the grace period; returns when both had their time.
-    async fn stop(&self, grace: u32) {
-        let grace = i32::try_from(grace).unwrap_or(i32::MAX);
-        let whole = Duration::from_secs(grace.unsigned_abs().into()) + STOP_PATIENCE;
-        let options = StopContainerOptionsBuilder::default().t(grace).build();
-        let docker = self.engine.docker.clone().with_timeout(whole);
-        let end = Instant::now() + whole;
-        if let Err(error) = docker.stop_container(self.name, Some(options)).await {
-            warn!(container = self.name, error = message(&error), "Docker can't stop it");
-            if status(&error) != Some(404) {
-                sleep_until(end).await;
-            }
-        }
-        // Needs no daemon, where that is what failed.
-        end_by_launcher(self.folder, self.name);
-    }
-
-    async fn kill(&self) -> Ended {
-        info!(container = self.name, "killing a container that is this worker's no more");
-        end_by_launcher(self.folder, self.name);
-        let killed =
-            self.engine.docker.kill_container(self.name, None::<KillContainerOptions>).await;
-        if let Err(error) = killed {
-            debug!(container = self.name, error = message(&error), "not killed by Docker");
-        }
-        Ended::Gone
-    }
-
-    /// Waits until the container has ended for sure, and judges how.
-    async fn exited(&self) -> Outcome {
-        let mut delays = Policy::SERVER.delays();
-        let mut known = true;
-        loop {
-            // What comes back after a broken wait may be another instance of the daemon. One that hangs is
-            // asked again.
-            if !known {
-                known = timeout(EXIT_PATIENCE, self.follow_daemon()).await.unwrap_or(false);
-            }
-            // Not `next-exit` before the start: this one answers at once if the container has ended
-            // meanwhile, so nothing can be missed, and it serves adopted containers as well.
-            let options = WaitContainerOptionsBuilder::default().condition("not-running").build();
-            let wait = self.engine.docker.wait_container(self.name, Some(options));
-            let mut wait = std::pin::pin!(wait);
-            let answer = tokio::select! {
-                answer = wait.next() => answer,
-                () = self.recorded() => None,
-            };
-            let ended = match answer {
-                Some(Ok(answer)) => answer.status_code == 0 && answer.error.is_none(),
-                // bollard's word for an exit code above 0.
-                Some(Err(Error::DockerContainerWaitError { .. })) => true,
-                Some(Err(error)) => status(&error) == Some(404),
-                None => false,
-            };
-            known &= ended;
-            // A broken wait says nothing: the container may run on without the daemon.
-            if (ended || self.folder.exit_record().is_some())
-                && let Some(outcome) = self.outcome().await
-            {
-                return outcome;
-            }
-            sleep(delays.next().unwrap_or(Duration::from_secs(2))).await;
-        }
-    }
-
-    /// The outcome of the container, which should have ended; `None` if it runs after all.
-    async fn outcome(&self) -> Option<Outcome> {
-        let record = self.folder.exit_record().as_deref().and_then(Record::parse);
-        if let Some(Record::Deadline | Record::Refused(_) | Record::StartError { .. }) = record {
-            return Some(judge(record, None, true));
-        }
-        let mut delays = Policy::SERVER.delays();
-        let answer = timeout(EXIT_PATIENCE, async {
-            loop {
-                // The instance after the state: the same one has then answered both.
-                if let Ok(found) = inspect(self.engine, self.name).await
-                    && let Ok(instance) = self.engine.instance().await
-                {
-                    return (found, instance);
-                }
-                sleep(delays.next().unwrap_or(Duration::from_secs(2))).await;
-            }
-        });
-        let Ok((found, instance)) = answer.await else {
-            if record.is_none() {
-                // A daemon that goes down may report the end of a container that runs on.
-                end_by_launcher(self.folder, self.name);
-                sleep(LAUNCHER_PATIENCE).await;
-                return Some(judge(None, None, false));
-            }
-            // One that hangs still listens; one that goes down doesn't, and is not waited for.
-            let listens =
-                self.engine.instance().await.is_ok_and(|now| self.is_same(now.as_deref()));
-            return Some(judge(record, None, listens));
-        };
-        if record.is_none() && found.as_ref().is_some_and(|found| found.running) {
-            return None;
-        }
-        Some(judge(record, found.map(|found| found.state), self.is_same(instance.as_deref())))
-    }
-
-    /// Whether this is the instance of the daemon that the container is known to have run under.
-    fn is_same(&self, instance: Option<&str>) -> bool {
-        match (self.folder.engine(), instance) {
-            (Some(before), Some(now)) => before == now,
-            // It can't be known, so the launcher's record has to do.
-            _ => true,
-        }
-    }
-
-    /// Waits until the launcher has recorded an end: it needs no daemon for that.
-    async fn recorded(&self) {
-        while self.folder.exit_record().is_none() {
-            sleep(LOOK_AT_RECORD).await;
-        }
-        // The daemon's own word, if it has one, comes within a moment.
-        sleep(LOOK_AT_RECORD).await;
-    }
-
-    /// Takes note of a daemon that came back and finds the container running, as with `live-restore`:
-    /// what ends from now on ends under this one. `false` if none answers.
-    async fn follow_daemon(&self) -> bool {
-        if self.folder.exit_record().is_some() {
-            return true;
-        }
-        let (Ok(before), Ok(found), Ok(after)) = (
-            self.engine.instance().await,
-            inspect(self.engine, self.name).await,
-            self.engine.instance().await,
-        ) else {
-            return false;
-        };
-        let runs = found.is_some_and(|found| found.running);
-        if runs
-            && before == after
-            && self.folder.exit_record().is_none()
-            && !self.is_same(after.as_deref())
-            && let Some(Err(error)) = after.map(|after| self.folder.write_engine(&after))
-        {
-            warn!(container = self.name, %error, "the daemon can't be noted");
-        }
-        true
-    }
-}
-
-/// What Docker knows of a container.
-pub(super) struct Inspected {
-    running: bool,
-    /// Whether it was ever started.
-    pub(super) has_run: bool,
-    pub(super) state: State,
-}
-
-/// Asks over a fresh connection; `None` if there is no such container.
-pub(super) async fn inspect(engine: &Engine, name: &str) -> Result<Option<Inspected>, Error> {
-    let found = match engine.docker.inspect_container(name, None).await {
-        Ok(found) => found.state.unwrap_or_default(),
-        Err(error) if status(&error) == Some(404) => return Ok(None),
-        Err(error) => return Err(error),
-    };
-    let code = found.exit_code.and_then(|code| i32::try_from(code).ok()).unwrap_or(-1);
-    let running = found.running.unwrap_or(false);
-    // Docker's zero time, in the year 1.
-    let started = found.started_at.is_some_and(|at| !at.starts_with("0001-"));
-    Ok(Some(Inspected {
-        running,
-        has_run: running || started,
-        state: State {
-            code,
-            oom_killed: found.oom_killed.unwrap_or(false),
-            error: found.error.unwrap_or_default(),
-        },
-    }))
 }

@@ -14,8 +14,8 @@ use super::engine::{Engine, message, status};
 use super::exit::{lost, start_error};
 use super::fields::Fields;
 use super::follow::Follow;
-use super::run::inspect;
 use super::volumes::Volumes;
+use super::watch::inspect;
 use super::{DockerRuntime, config, env, image, registry, remove};
 use crate::assignment::Assignment;
 use crate::health::START_FAILED;
@@ -58,10 +58,8 @@ pub(super) async fn start(
     folder.create(run.control.deadline()).map_err(on_host)?;
     create(engine, name, config).await?;
     let instance = engine.instance().await.map_err(on_host)?;
-    if let Some(instance) = instance {
-        folder.write_engine(&instance).map_err(on_host)?;
-    }
-    let follow = Follow::attach(engine, name, run.output.clone()).await;
+    let begun = folder.note_start(instance).map_err(on_host)?;
+    let follow = Follow::attach(engine, name, run.output.clone(), begun).await;
     let follow = follow.map_err(|error| lost(START_FAILED, message(&error), false))?;
     match engine.docker.start_container(name, None).await {
         Ok(()) => Ok(follow),
@@ -150,7 +148,6 @@ async fn config(
         assignment,
         container,
         network: &run.network,
-        restarts: run.restarts,
         folder,
         image,
         variables: &variables,

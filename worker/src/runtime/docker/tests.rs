@@ -111,7 +111,7 @@ async fn a_stop_under_way_is_remembered_by_whoever_adopts() {
         _ = bench.run() => {}
     }
     let (output, _) = captured(Recent::default());
-    let ended = timeout(BOUND, bench.run_with(true, output)).await.expect("it ends");
+    let ended = timeout(BOUND, bench.run_with(output)).await.expect("it ends");
     assert_eq!(disruption(&ended), "Drained");
     bench.clean_up().await;
 }
@@ -150,6 +150,7 @@ async fn volumes_are_kept_over_a_restart_and_host_paths_need_leave() {
     });
     let bench = Bench::with_pod(pod, LONG_LEASE).await;
     assert_eq!(bench.run().await, (exited(0, "Completed"), String::new()));
+    bench.own().note_restart().expect("noted");
     // The leftover has the container's name.
     assert_eq!(bench.run().await, (exited(0, "Completed"), "once\n".into()));
     bench.clean_up().await;
@@ -185,7 +186,7 @@ async fn a_container_is_adopted_with_the_output_that_was_missed() {
     };
     tokio::select! {
         () = first => {}
-        ended = bench.run_with(false, output) => panic!("{ended:?}"),
+        ended = bench.run_with(output) => panic!("{ended:?}"),
     }
     // The process is gone, its container goes on.
     let mut stored = Recent::default();
@@ -193,7 +194,7 @@ async fn a_container_is_adopted_with_the_output_that_was_missed() {
     let (output, text) = captured(stored);
     let go = bench.folder.volume("data", false).expect("there").join("go");
     std::fs::write(go, "").expect("written");
-    let ended = timeout(BOUND, bench.run_with(true, output)).await.expect("it ends");
+    let ended = timeout(BOUND, bench.run_with(output)).await.expect("it ends");
     assert_eq!(ended, exited(5, "Error"));
     assert_eq!(text(), "two\n");
     bench.clean_up().await;
