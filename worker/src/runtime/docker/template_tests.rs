@@ -47,8 +47,8 @@ async fn security_contexts_hold() {
     });
     let mut own = own;
     own["volumeMounts"] = json!([{ "name": "v", "mountPath": "/v" }]);
-    let script = "id; touch /x || echo read-only; grep -E 'CapBnd|NoNewPrivs' /proc/self/status; \
-                  : > /v/made; stat -c %g /v/made";
+    let script = "exec 2>&1; id; touch /x || echo read-only; \
+                  grep -E 'CapBnd|NoNewPrivs' /proc/self/status; : > /v/made; stat -c %g /v/made";
     let (bench, ended, output) = run(script, own, pod).await;
     assert_eq!(ended, exited(0, "Completed"), "{output}");
     for text in ["uid=1234 gid=5678 groups=99,5678", "read-only", "CapBnd:\t0000000000000000"] {
@@ -84,7 +84,8 @@ async fn variables_and_files_tell_of_the_pod_itself() {
         { "path": "labels", "fieldRef": { "fieldPath": "metadata.labels" } },
         { "path": "deep/node", "fieldRef": { "fieldPath": "metadata.namespace" } },
     ] } }] });
-    let script = "echo $POD $APP $MEMORY; cat /about/labels /about/deep/node; touch /about/x";
+    let script =
+        "exec 2>&1; echo $POD $APP $MEMORY; cat /about/labels /about/deep/node; touch /about/x";
     let (bench, ended, output) = run(script, own, pod).await;
     assert_eq!(ended, exited(1, "Error"), "files of this kind can't be written to");
     assert!(output.starts_with(&format!("{} pi 64\n", bench.assignment.pod_name)), "{output:?}");
