@@ -19,6 +19,9 @@ use crate::runtime::{Ended, Run, Stage};
 
 /// How long the daemon may take to remove a container that its launcher ends anyway.
 const REMOVE_PATIENCE: Duration = Duration::from_secs(5);
+/// How long a start that a process before this one may have sent may still take inside the daemon.
+const START_PATIENCE: Duration = Duration::from_secs(2);
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 /// Runs a container to its end from wherever it is, by its note: it may not have been begun yet, run, or
 /// have ended. The end is noted before it is told.
@@ -79,17 +82,15 @@ async fn go_on(
 ) -> Ended {
     let engine = &runtime.engine;
     match inspect(engine, name).await {
-        Ok(Some(found)) if !found.has_run => match take_back_start(engine, folder, name).await {
-            true => {
+        Ok(Some(found)) if !found.has_run && !starts_yet(engine, name).await => {
+            if take_back_start(engine, folder, name).await {
                 info!(container = name, "it had not been started; started anew");
                 return begin(runtime, run, folder, name).await;
             }
-            false => {
-                end_for_sure(engine, folder, name).await;
-                let message = "the worker restarted while the container was being started";
-                return Ended::Outcome(lost("WorkerRestarted", message, false));
-            }
-        },
+            end_for_sure(engine, folder, name).await;
+            let message = "the worker restarted while the container was being started";
+            return Ended::Outcome(lost("WorkerRestarted", message, false));
+        }
         Ok(None) if folder.exit_record().is_none() => {
             // It may be under another daemon, which this worker had before.
             end_by_launcher(folder, name);
@@ -101,20 +102,43 @@ async fn go_on(
     to_the_end(runtime, run, folder, name, follow).await
 }
 
-/// Makes sure that a container whose start may be under way inside the daemon has not run, and removes it;
-/// `false` if that isn't certain.
-async fn take_back_start(engine: &Engine, folder: &OwnFolder, name: &str) -> bool {
-    // What begins after this finds its deadline passed; what began before it is seen to have run.
-    end_by_launcher(folder, name);
-    let has_run = match inspect(engine, name).await {
-        Ok(found) => found.is_some_and(|found| found.has_run),
-        Err(_) => true,
+/// Whether the daemon still carries out a container's start.
+async fn starts_yet(engine: &Engine, name: &str) -> bool {
+    let has_run = async {
+        while !matches!(inspect(engine, name).await, Ok(Some(found)) if found.has_run) {
+            sleep(LOOK_AGAIN).await;
+        }
     };
-    if has_run || remove(engine, name).await.is_err() {
-        return false;
+    timeout(START_PATIENCE, has_run).await.is_ok()
+}
+
+/// Makes sure that the command of a container whose start may be under way inside the daemon has not run,
+/// and removes it; `false` if that isn't certain.
+async fn take_back_start(engine: &Engine, folder: &OwnFolder, name: &str) -> bool {
+    // A launcher that begins after this finds its deadline passed, and says so; what began before is seen
+    // to have run.
+    end_by_launcher(folder, name);
+    let refused = || {
+        let record = folder.exit_record().as_deref().and_then(Record::parse);
+        matches!(record, Some(Record::Refused(_)))
+    };
+    match inspect(engine, name).await {
+        Ok(Some(found)) if found.has_run => {
+            let recorded = async {
+                while folder.exit_record().is_none() {
+                    sleep(LOOK_AGAIN).await;
+                }
+            };
+            if timeout(LAUNCHER_PATIENCE, recorded).await.is_err() || !refused() {
+                return false;
+            }
+        }
+        Ok(_) => {}
+        Err(_) => return false,
     }
-    let record = folder.exit_record().as_deref().and_then(Record::parse);
-    matches!(record, None | Some(Record::Refused(_))) && folder.take_back_start().is_ok()
+    remove(engine, name).await.is_ok()
+        && (folder.exit_record().is_none() || refused())
+        && folder.take_back_start().is_ok()
 }
 
 /// Waits for the end of a container that has been started.
