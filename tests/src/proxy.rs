@@ -27,12 +27,26 @@ struct Shared {
 
 #[derive(Default)]
 struct State {
-    /// What the request to be cut off contains: each of these.
-    armed: Option<Vec<Vec<u8>>>,
+    armed: Option<Armed>,
     /// How many replies have been lost.
     cuts: u32,
     /// Digest and source of every script that a client has loaded, to tell calls of them apart.
     scripts: Vec<(String, Vec<u8>)>,
+}
+
+/// What the next reply to be lost answers, and how it is lost.
+struct Armed {
+    /// The request contains each of these.
+    words: Vec<Vec<u8>>,
+    loss: Loss,
+}
+
+#[derive(Clone, Copy)]
+enum Loss {
+    /// The connection is cut.
+    Cut,
+    /// Nothing comes any more.
+    Silence,
 }
 
 impl Proxy {
@@ -59,6 +73,15 @@ impl Proxy {
     /// The next call of the script with this source, with arguments that contain each of `words`, is
     /// carried out, but its reply is lost and its connection cut.
     pub fn lose_next_reply(&self, script: &str, words: &[&str]) -> Result<()> {
+        self.arm(script, words, Loss::Cut)
+    }
+
+    /// The same, but the client waits for the reply and all that it asks for over the same connection.
+    pub fn withhold_next_reply(&self, script: &str, words: &[&str]) -> Result<()> {
+        self.arm(script, words, Loss::Silence)
+    }
+
+    fn arm(&self, script: &str, words: &[&str], loss: Loss) -> Result<()> {
         let mut state = self.shared.state();
         let (digest, _) = state
             .scripts
@@ -67,7 +90,7 @@ impl Proxy {
             .context("no client has loaded this script")?;
         let mut wanted = vec![digest.clone().into_bytes()];
         wanted.extend(words.iter().map(|word| word.as_bytes().to_vec()));
-        state.armed = Some(wanted);
+        state.armed = Some(Armed { words: wanted, loss });
         Ok(())
     }
 
@@ -92,18 +115,15 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether the reply to this request is to be lost; notes scripts on the way.
-    fn is_cut(&self, request: &[u8]) -> bool {
+    /// How the reply to this request is to be lost, if it is; notes scripts on the way.
+    fn loss(&self, request: &[u8]) -> Option<Loss> {
         let mut state = self.state();
         if let Some(source) = loaded_script(request) {
             let digest = redis::Script::new(&String::from_utf8_lossy(source)).get_hash().to_owned();
             state.scripts.push((digest, source.to_vec()));
         }
-        let hit = state.armed.as_ref().is_some_and(|all| all.iter().all(|w| contains(request, w)));
-        if hit {
-            state.armed = None;
-        }
-        hit
+        let hit = state.armed.take_if(|armed| armed.words.iter().all(|w| contains(request, w)));
+        hit.map(|armed| armed.loss)
     }
 }
 
@@ -114,14 +134,13 @@ async fn pass(client: TcpStream, address: String, shared: Arc<Shared>) -> io::Re
     server.set_nodelay(true)?;
     let (mut from_client, mut to_client) = client.into_split();
     let (mut from_server, mut to_server) = server.into_split();
-    tokio::select! {
-        cut = requests(&mut from_client, &mut to_server, &shared) => {
-            if !cut? {
-                return Ok(());
-            }
-        }
+    let loss = tokio::select! {
+        loss = requests(&mut from_client, &mut to_server, &shared) => match loss? {
+            Some(loss) => loss,
+            None => return Ok(()),
+        },
         end = tokio::io::copy(&mut from_server, &mut to_client) => return end.map(drop),
-    }
+    };
     // The server answers requests of a connection in their order, so the answer to a request of the
     // proxy's own proves that the one before has been carried out.
     const MARK: &[u8] = b"longshore-tests-proxy";
@@ -133,27 +152,31 @@ async fn pass(client: TcpStream, address: String, shared: Arc<Shared>) -> io::Re
         }
     }
     shared.state().cuts += 1;
+    if let Loss::Silence = loss {
+        // The client is heard until it gives up.
+        tokio::io::copy(&mut from_client, &mut tokio::io::sink()).await?;
+    }
     Ok(())
 }
 
-/// Passes requests on, each whole, up to and with the first whose reply is to be lost. `false` if the
+/// Passes requests on, each whole, up to and with the first whose reply is to be lost. `None` if the
 /// client ended the connection before.
 async fn requests(
     from: &mut OwnedReadHalf,
     to: &mut OwnedWriteHalf,
     shared: &Shared,
-) -> io::Result<bool> {
+) -> io::Result<Option<Loss>> {
     let mut buffer = Vec::new();
     loop {
         while let Some(length) = request_length(&buffer) {
             let request: Vec<u8> = buffer.drain(..length).collect();
             to.write_all(&request).await?;
-            if shared.is_cut(&request) {
-                return Ok(true);
+            if let Some(loss) = shared.loss(&request) {
+                return Ok(Some(loss));
             }
         }
         if from.read_buf(&mut buffer).await? == 0 {
-            return Ok(false);
+            return Ok(None);
         }
     }
 }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use longshore_job::Outcome;
+use longshore_job::{Live, Outcome};
 use longshore_store::{AttemptKey, Held, Store, StoreError, StreamId};
 use longshore_support::clock::boottime_ns;
 use longshore_support::retry::{self, Failure, Policy};
@@ -20,8 +20,8 @@ use crate::pod::{self, Told};
 use crate::runtime::{Found, RuntimeError};
 
 /// Gives this session the worker's name in every shard, and takes over what the session before held:
-/// attempts that are run from its state folder are taken up, wherever their containers are between their
-/// creation and their end; the others are handed back, at once if this host was the one that ran them.
+/// attempts that were claimed from its state folder are taken up, wherever they are between their claim
+/// and their end; the others are handed back, at once if this host was the one that ran them.
 ///
 /// # Errors
 /// [`StoreError`] for what trying again can't change.
@@ -33,24 +33,17 @@ pub(crate) async fn adopt(context: &Arc<Context>) -> Result<Vec<Attempt>, StoreE
         let enroll = || context.store.enroll(shard, &context.name, &context.session);
         held.extend(until_answered(&context.store, enroll).await?);
     }
-    if held.is_empty() {
-        return Ok(Vec::new());
-    }
-    let mut containers = containers(context).await;
     let mut adopted = Vec::new();
-    for held in held {
-        let id = local_id(&held.attempt, &held.token);
-        let found = containers.remove(&id).unwrap_or_default();
-        match (context.folders.attempt(&id).exists(), found.is_empty()) {
-            (true, _) => adopted.extend(take_up(context, held, found, sent).await?),
-            // Its deadline is in another state folder, where this worker can't move it.
-            (false, false) => hand_back(context, held, found),
-            // A worker of this name may have run it on another host, where it may run until its lease
-            // ends. The lease keeper or the owner hands it on then.
-            (false, true) => {
-                warn!(attempt = %held.attempt, "nothing of it is on this host; left to its lease");
-            }
+    if !held.is_empty() {
+        let mut containers = containers(context).await;
+        for held in held {
+            let id = local_id(&held.attempt, &held.token);
+            let found = containers.remove(&id).unwrap_or_default();
+            adopted.extend(take_up_or_leave(context, held, found, sent).await?);
         }
+    }
+    if let Err(error) = context.folders.claims().forget_all() {
+        warn!(%error, "the notes of claims before this start can't be removed");
     }
     Ok(adopted)
 }
@@ -77,9 +70,35 @@ fn log_silence(error: &RuntimeError) {
     warn!(%error, "containers can't be listed yet");
 }
 
+async fn take_up_or_leave(
+    context: &Arc<Context>,
+    held: Held,
+    found: Vec<Found>,
+    sent: u64,
+) -> Result<Option<Attempt>, StoreError> {
+    let key = &held.attempt;
+    let live = until_answered(&context.store, || context.store.live_one(&key.job, key.index));
+    let live = live.await?;
+    let exists = context.folders.attempt(&local_id(key, &held.token)).exists();
+    let claim = live.as_ref().and_then(|live| live.claim.as_deref());
+    if exists || found.is_empty() && claim.is_some_and(|id| context.folders.claims().is_noted(id)) {
+        return take_up(context, held, live, found, sent).await;
+    }
+    if found.is_empty() {
+        // A worker of this name may have run it on another host, where it may run until its lease
+        // ends. The lease keeper or the owner hands it on then.
+        warn!(attempt = %key, "nothing of it is on this host; left to its lease");
+    } else {
+        // Its deadline is in another state folder, where this worker can't move it.
+        hand_back(context, held, found);
+    }
+    Ok(None)
+}
+
 async fn take_up(
     context: &Arc<Context>,
     held: Held,
+    live: Option<Live>,
     found: Vec<Found>,
     sent: u64,
 ) -> Result<Option<Attempt>, StoreError> {
@@ -89,9 +108,7 @@ async fn take_up(
         hand_back(context, held, found);
         return Ok(None);
     };
-    let live = until_answered(&context.store, || context.store.live_one(&key.job, key.index));
-    let (granted, attempt) =
-        live.await?.map(|live| (live.granted, live.attempt)).unwrap_or_default();
+    let (granted, attempt) = live.map(|live| (live.granted, live.attempt)).unwrap_or_default();
     let assignment = Assignment::new(Granted {
         key: key.clone(),
         token: held.token.clone(),

@@ -3,6 +3,7 @@
 //! ```text
 //! STATE/launcher               the launcher, written anew at each start of the worker
 //! STATE/attempts/ID/NAME/      one folder per container, see [`crate::own_folder`]
+//! STATE/claims/              see [`crate::claim`]
 //! STATE/volumes/ID/NAME        one folder per volume; kept over restarts in place
 //! MEMORY/STATE/ID/NAME         the same for volumes in memory, and the variables of a container that
 //!                              hold Secrets
@@ -21,6 +22,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use uuid::Uuid;
 
+use crate::claim::Claims;
 use crate::own_folder::OwnFolder;
 
 /// The launcher, a static program (see worker/launcher).
@@ -51,6 +53,7 @@ impl Folders {
         let name = Uuid::new_v5(&Uuid::NAMESPACE_OID, state.as_os_str().as_bytes());
         let memory = memory.join(name.simple().to_string());
         // Containers that run as another user must reach their mounts.
+        fs::create_dir_all(state.join("claims"))?;
         for folder in [state.clone(), state.join("attempts"), state.join("volumes")] {
             fs::create_dir_all(&folder)?;
             fs::set_permissions(&folder, Permissions::from_mode(0o755))?;
@@ -68,6 +71,11 @@ impl Folders {
     /// This worker's launcher.
     pub(crate) fn launcher(&self) -> PathBuf {
         self.state.join("launcher")
+    }
+
+    /// Notes of claims that are under way.
+    pub(crate) fn claims(&self) -> Claims {
+        Claims::new(self.state.join("claims"))
     }
 
     pub(crate) fn attempt(&self, id: &str) -> Folder {

@@ -7,6 +7,7 @@
 mod adopt;
 mod assignment;
 mod attempt;
+mod claim;
 mod contact;
 mod context;
 mod control;

@@ -10,10 +10,10 @@ use longshore_support::clock::boottime_ns;
 use longshore_support::retry::Policy;
 use tokio::time::sleep;
 use tracing::{Instrument, debug, error, info, info_span, warn};
-use uuid::Uuid;
 
 use crate::assignment::{Assignment, Granted};
 use crate::attempt::{Attempt, Before};
+use crate::claim::Claim;
 use crate::context::Context;
 
 /// How long to wait while a shard grants nothing because Redis has just come back.
@@ -54,9 +54,10 @@ async fn next(context: &Context, slot: &mut Slot) -> Delivery {
 async fn serve(context: &Context, slot: &mut Slot, delivery: Delivery) {
     let Ticket { shard, uid, index, attempt, .. } = &delivery.ticket;
     let key = JobRef::new(Shard(*shard), uid.as_str()).attempt(*index, *attempt);
-    let Some((grant, sent)) = claim(context, slot, &delivery, &key).await else { return };
+    let made = context.folders.claims().begin();
+    let Some((grant, sent)) = claim(context, slot, &delivery, &key, &made).await else { return };
     let span = info_span!("attempt", %key);
-    let running = begin(context, key, grant, sent).instrument(span);
+    let running = begin(context, key, grant, sent, made).instrument(span);
     let mut running = std::pin::pin!(running);
     tokio::select! {
         () = &mut running => delivery.ack().await,
@@ -79,13 +80,13 @@ async fn claim(
     slot: &mut Slot,
     delivery: &Delivery,
     key: &AttemptKey,
+    made: &Claim,
 ) -> Option<(Grant, u64)> {
-    let id = Uuid::new_v4().to_string();
     let mut delays = Policy::SERVER.delays();
     // Before the first send of this claim: a later reply can be to any of them.
     let mut sent = boottime_ns();
     loop {
-        match context.store.claim(key, &id, &context.name, &context.session).await {
+        match context.store.claim(key, &made.id, &context.name, &context.session).await {
             Ok(Claimed::Granted(grant)) => return Some((grant, sent)),
             Ok(Claimed::Refused(why)) => {
                 debug!(attempt = %key, why, "the ticket is void");
@@ -128,7 +129,7 @@ async fn give_back(slot: &mut Slot, delivery: &Delivery) {
     delivery.requeue().await;
 }
 
-async fn begin(context: &Context, key: AttemptKey, grant: Grant, sent: u64) {
+async fn begin(context: &Context, key: AttemptKey, grant: Grant, sent: u64, made: Claim) {
     let Grant { token, lease_ms, namespace, name, object, restarts, .. } = grant;
     let lease = Duration::from_millis(lease_ms);
     let granted = Granted {
@@ -146,7 +147,9 @@ async fn begin(context: &Context, key: AttemptKey, grant: Grant, sent: u64) {
         Ok(assignment) => {
             info!(pod = assignment.pod_name, token, "claimed");
             let before = Before { restarts, granted: restarts, ..Before::default() };
-            Attempt::new(context, assignment, before, sent).run(context).await;
+            let attempt = Attempt::new(context, assignment, before, sent);
+            drop(made);
+            attempt.run(context).await;
         }
         Err(cause) => {
             error!(error = %cause, "the Job can't be run");

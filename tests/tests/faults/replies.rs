@@ -48,20 +48,30 @@ pub(crate) async fn create() -> Result<()> {
     Ok(())
 }
 
-/// One container, one success, no disruption.
+/// One container, one success, no disruption; also if the worker is killed before it hears of its claim, and
+/// comes back within its lease.
 pub(crate) async fn claim_and_finish() -> Result<()> {
     let (_redis, proxy, cluster) = cluster().await?;
     let witness = Witness::listen().await?;
-    for (cuts, (name, script)) in
-        (1..).zip([("claimed-once", script!("claim")), ("finished-once", script!("finish"))])
-    {
+    for (cuts, (name, script, is_killed)) in (1..).zip([
+        ("claimed-once", script!("claim"), false),
+        ("finished-once", script!("finish"), false),
+        ("claimed-and-killed", script!("claim"), true),
+    ]) {
         // Suspended, so that its uid is known before it is claimed.
         let job = Job::new(name, "echo once").spec("suspend", true.into());
         let job = cluster.api().create(&job).await?;
         let uid = job["metadata"]["uid"].as_str().context("uid")?;
-        proxy.lose_next_reply(script, &[uid])?;
+        match is_killed {
+            true => proxy.withhold_next_reply(script, &[uid])?,
+            false => proxy.lose_next_reply(script, &[uid])?,
+        }
         cluster.api().patch(name, &json!({"spec": {"suspend": false}})).await?;
         proxy.lost(cuts, secs(60)).await?;
+        if is_killed {
+            cluster.kill_member("worker-1").await?;
+            cluster.start_member("worker-1").await?;
+        }
 
         let job = cluster.api().finished(name, "Complete", secs(60)).await?;
         let status = &job["status"];
