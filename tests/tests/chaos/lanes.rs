@@ -11,7 +11,7 @@ use tokio::time::sleep;
 
 use crate::chaos::fault::{OF_HOST, OF_SERVERS, OfHost, Rewind};
 use crate::chaos::fleet::{Fleet, HOSTS};
-use crate::chaos::load::is_obedient;
+use crate::chaos::load::{is_obedient, is_short};
 
 /// How long a fault waits for something to hit.
 const PREY: Duration = Duration::from_secs(15);
@@ -43,14 +43,13 @@ pub(crate) async fn hosts(
         let kind = deck.next(&mut rng);
         let mut n = rng.usize(..HOSTS);
         let on = |n: usize| move |run: &Line| run.node == fleet.hosts[n].name;
-        let prey = match kind {
-            // Of a daemon that goes down only those exits are of interest that look like success.
-            OfHost::DaemonRestarted => {
-                let prey = prey(fleet, |run| is_obedient(&run.job)).await?;
+        let prey = match aim(kind) {
+            Some(is_aim) => {
+                let prey = prey(fleet, |run| is_aim(&run.job)).await?;
                 n = (0..HOSTS).find(|n| prey.first().is_some_and(on(*n))).unwrap_or(n);
                 prey
             }
-            _ => prey(fleet, on(n)).await?,
+            None => prey(fleet, on(n)).await?,
         };
         let (name, hit) = (&fleet.hosts[n].name, prey.iter().filter(|run| on(n)(run)).count());
         let at = now()?;
@@ -59,6 +58,17 @@ pub(crate) async fn hosts(
         sleep(Duration::from_millis(rng.u64(..2000))).await;
     }
     Ok(struck)
+}
+
+/// Which Jobs' containers a fault is for, by the Job's name, if not for all.
+fn aim(kind: OfHost) -> Option<fn(&str) -> bool> {
+    match kind {
+        // Only those exits are of interest that look like success.
+        OfHost::DaemonRestarted => Some(is_obedient),
+        // One that ends meanwhile is told of when it is another's by then.
+        OfHost::RedisCut | OfHost::BothCut => Some(is_short),
+        _ => None,
+    }
 }
 
 /// Strikes servers until the end.

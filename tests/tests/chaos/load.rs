@@ -53,6 +53,11 @@ pub(crate) fn is_obedient(name: &str) -> bool {
     name.starts_with("long-") || name.starts_with("obedient-")
 }
 
+/// Whether the containers of the Job of this name end by themselves well within a lease.
+pub(crate) fn is_short(name: &str) -> bool {
+    name.starts_with("short-")
+}
+
 /// Creates Jobs until `over`, and gives all of them once each has ended. `healed` is set when nothing is
 /// broken any more, so that they must.
 pub(crate) async fn run(
