@@ -1,47 +1,19 @@
-//! Starting a Redis, a proxy that loses replies, and the steps that most tests begin with.
+//! A proxy that loses replies, and the steps that most tests begin with.
 
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use longshore_job::{Header, Index, Live, Outcome, Phase};
 use longshore_store::{
     AttemptKey, Claimed, Commit, Committed, Created, Epoch, Grant, Held, JobRef, NewJob, Owned,
     Shard, Store, StoreSettings, StreamId,
 };
+use longshore_test_redis::url;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::server::Server;
-
-/// Starts a Redis with `appendfsync always` on its files in `dir`; `None` if it ended, as when the port was
-/// taken meanwhile.
-pub(crate) fn spawn(port: u16, dir: &Path, more: &[&str]) -> Option<Child> {
-    let mut child = Command::new("redis-server")
-        .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", ""])
-        .args(["--appendonly", "yes", "--appendfsync", "always", "--dir"])
-        .arg(dir)
-        .args(more)
-        .stdout(Stdio::null())
-        .spawn()
-        .expect("redis-server is installed");
-    let client = redis::Client::open(("127.0.0.1", port)).unwrap();
-    let bound = Instant::now() + Duration::from_secs(20);
-    while Instant::now() < bound && child.try_wait().unwrap().is_none() {
-        let answers = client
-            .get_connection_with_timeout(Duration::from_secs(1))
-            .and_then(|mut connection| redis::cmd("PING").query::<String>(&mut connection));
-        if answers.is_ok() {
-            return Some(child);
-        }
-        std::thread::sleep(Duration::from_millis(10));
-    }
-    let _ = child.kill();
-    let _ = child.wait();
-    None
-}
 
 /// Between a store and its Redis; loses a reply when told to, and the connection with it.
 pub(crate) struct Proxy {
@@ -129,12 +101,6 @@ async fn serve(
 
 fn address(port: u16) -> String {
     format!("127.0.0.1:{port}")
-}
-
-/// Servers on this host, as the store is told of them.
-pub(crate) fn url(ports: &[u16]) -> String {
-    let addresses: Vec<String> = ports.iter().copied().map(address).collect();
-    format!("redis://{}", addresses.join(","))
 }
 
 pub(crate) const LEASE_MS: u64 = 15_000;

@@ -3,9 +3,8 @@
 use std::net::TcpListener;
 use std::process::Child;
 
+use longshore_test_redis::{start_server, url};
 use tempfile::TempDir;
-
-use crate::common::{spawn, url};
 
 /// Ended when dropped.
 pub(crate) struct Server {
@@ -19,7 +18,7 @@ impl Server {
         let dir = TempDir::new().unwrap();
         for _ in 0..10 {
             let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-            if let Some(child) = spawn(port, dir.path(), &[]) {
+            if let Ok(child) = start_server(port, dir.path(), &[]) {
                 return Self { port, dir, child };
             }
         }
@@ -66,7 +65,7 @@ impl Server {
     }
 
     fn start_again(&mut self) {
-        self.child = spawn(self.port, self.dir.path(), &[]).expect("it starts again on its port");
+        self.child = start_server(self.port, self.dir.path(), &[]).unwrap();
     }
 }
 
