@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
-use redis::FromRedisValue;
+use redis::{Connection, FromRedisValue};
 use tempfile::TempDir;
 
 use crate::server::{start_server, url};
@@ -78,13 +78,18 @@ impl RedisCluster {
 
     /// Asks a node.
     pub fn ask<T: FromRedisValue>(&self, at: usize, cmd: &[&str]) -> Result<T> {
+        let (name, args) = cmd.split_first().context("a command has a name")?;
+        Ok(redis::cmd(name).arg(args).query(&mut self.connect(at)?)?)
+    }
+
+    /// A connection to one node.
+    pub fn connect(&self, at: usize) -> Result<Connection> {
         let node = &self.nodes[at];
         ensure!(!node.frozen, "node {at} is frozen");
         let client = redis::Client::open(url(&[node.port]))?;
-        let mut connection = client.get_connection_with_timeout(Duration::from_secs(1))?;
+        let connection = client.get_connection_with_timeout(Duration::from_secs(1))?;
         connection.set_read_timeout(Some(Duration::from_secs(5)))?;
-        let (name, args) = cmd.split_first().context("a command has a name")?;
-        Ok(redis::cmd(name).arg(args).query(&mut connection)?)
+        Ok(connection)
     }
 
     /// The nodes that say that they are masters.
@@ -171,9 +176,8 @@ impl RedisCluster {
     fn whole(&self) -> Result<()> {
         until("the cluster is whole", || {
             let ok = |at: usize| self.says(at, &["CLUSTER", "INFO"], "cluster_state:ok");
-            let linked = |at: &usize| {
-                self.says(*at, &["INFO", "replication"], "master_link_status:up")
-            };
+            let linked =
+                |at: &usize| self.says(*at, &["INFO", "replication"], "master_link_status:up");
             let linked = (0..NODES).filter(linked).count();
             (0..NODES).all(ok) && linked == NODES / 2 && self.masters().len() == NODES / 2
         })

@@ -1,4 +1,5 @@
-//! The tests of the store, the same as against one server, against a real Redis Cluster of six nodes.
+//! The tests of the store, the same as against one server, against a real Redis Cluster of six nodes; and
+//! what only a cluster does.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
@@ -8,6 +9,7 @@ mod api;
 mod common;
 #[path = "../store/configs.rs"]
 mod configs;
+mod failover;
 #[path = "../store/format.rs"]
 mod format;
 #[path = "../store/full.rs"]
