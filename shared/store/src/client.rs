@@ -121,6 +121,10 @@ impl Store {
         if seeds.len() > 1 && !link.is_cluster() {
             return Err(StoreError::NotACluster { server });
         }
+        let server = match link.is_cluster() {
+            true => Server::of_several("Redis", &seeds),
+            false => server,
+        };
 
         let mut store = Store {
             shared: Arc::new(Shared {

@@ -72,11 +72,16 @@ pub enum StoreError {
 /// replicas that it must have, or as a replica itself.
 const CANT_WRITE: [&str; 4] = ["OOM", "MISCONF", "NOREPLICAS", "READONLY"];
 
+/// What the nodes of a cluster say of a slot that is on its way from one to another.
+const ON_THE_MOVE: [&str; 3] = ["ASK", "MOVED", "TRYAGAIN"];
+
 impl StoreError {
     /// Whether the store has said so in the log: that Redis can't be reached it says once, and once that it is
-    /// back.
+    /// back. A node of a cluster can be reached while a slot is on the move.
     pub fn is_logged(&self) -> bool {
-        matches!(self, Self::Unreachable { .. })
+        let Self::Unreachable { source, .. } = self else { return false };
+        let code = source.as_ref().and_then(RedisError::code);
+        !code.is_some_and(|code| ON_THE_MOVE.contains(&code))
     }
 
     /// Whether trying again later may help: Redis is away, not set up yet, or can't write for now.

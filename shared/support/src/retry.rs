@@ -78,6 +78,8 @@ pub struct Server {
 struct Shared {
     what: &'static str,
     at: String,
+    /// Whether it is said when it fails and answers again.
+    told: bool,
     down: AtomicBool,
     since: std::sync::Mutex<Option<Instant>>,
 }
@@ -86,15 +88,27 @@ impl Server {
     /// `what` is its name (`Redis`), `at` its address without a password: give a
     /// URL through the Display of [`crate::config::SecretUrl`].
     pub fn new(what: &'static str, at: impl fmt::Display) -> Self {
-        let at = at.to_string();
-        Self { shared: Arc::new(Shared { what, at, down: false.into(), since: None.into() }) }
+        Self::build(what, &at, true)
+    }
+
+    /// Several servers as one, each of which says of itself that it fails: together some always fail and some
+    /// always answer.
+    pub fn of_several(what: &'static str, at: impl fmt::Display) -> Self {
+        Self::build(what, &at, false)
+    }
+
+    fn build(what: &'static str, at: &dyn fmt::Display, told: bool) -> Self {
+        let (at, down, since) = (at.to_string(), false.into(), None.into());
+        Self { shared: Arc::new(Shared { what, at, told, down, since }) }
     }
 
     /// Notes a failed try; the first in a row is logged.
     pub fn failed(&self, error: &dyn fmt::Display) {
         if !self.shared.down.swap(true, Ordering::AcqRel) {
             *self.since() = Some(Instant::now());
-            warn!("{self} can't be reached: {error}; trying on with back-off");
+            if self.shared.told {
+                warn!("{self} can't be reached: {error}; trying on with back-off");
+            }
         }
     }
 
@@ -104,7 +118,9 @@ impl Server {
             && self.shared.down.swap(false, Ordering::AcqRel)
         {
             let away = self.since().take().map_or(Duration::ZERO, |since| since.elapsed());
-            info!("{self} answers again after {:.1} s", away.as_secs_f64());
+            if self.shared.told {
+                info!("{self} answers again after {:.1} s", away.as_secs_f64());
+            }
         }
     }
 

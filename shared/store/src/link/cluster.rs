@@ -93,11 +93,14 @@ impl Cluster {
     /// Takes in what the node `at` said, or that it said nothing. Whether another is to be asked instead.
     fn hear(&self, at: usize, reply: &RedisResult<Vec<Value>>) -> RedisResult<bool> {
         let mut known = self.known();
-        known.nodes[at].failed = reply.as_ref().is_err_and(is_away);
-        if known.nodes[at].failed {
+        let away = reply.as_ref().err().filter(|error| is_away(error));
+        known.nodes[at].failed = away.is_some();
+        if let Some(error) = away {
+            known.nodes[at].node.server.failed(error);
             known.homes.retain(|_, home| *home != at);
             return Ok(false);
         }
+        known.nodes[at].node.server.answered();
         let Some((slot, address)) = moved(reply) else { return Ok(false) };
         let address = match address.strip_prefix(':') {
             // It doesn't know under which name it is reached itself.

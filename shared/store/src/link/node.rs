@@ -4,6 +4,7 @@ use std::io;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use longshore_support::retry::Server;
 use redis::aio::{ConnectionManager, ConnectionManagerConfig, MultiplexedConnection};
 use redis::io::tcp::{TcpSettings, socket2::TcpKeepalive};
 use redis::{AsyncConnectionConfig, Client, Cmd, ConnectionInfo, RedisResult, Value};
@@ -15,6 +16,8 @@ const IDLE_READERS: usize = 64;
 
 pub(crate) struct Node {
     address: String,
+    /// Whether it answered last, where it is one of several.
+    pub(super) server: Server,
     timeouts: Timeouts,
     client: Client,
     /// For all that doesn't block; connects anew by itself.
@@ -44,7 +47,8 @@ impl Node {
             .set_connection_timeout(Some(timeouts.connect))
             .set_response_timeout(Some(timeouts.response));
         let manager = ConnectionManager::new_lazy_with_config(client.clone(), config)?;
-        Ok(Self { address, timeouts, client, manager, readers: Mutex::default() })
+        let server = Server::new("Redis", &address);
+        Ok(Self { address, server, timeouts, client, manager, readers: Mutex::default() })
     }
 
     /// `host:port`.
