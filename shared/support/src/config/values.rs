@@ -254,6 +254,19 @@ mod tests {
     }
 
     #[test]
+    fn the_password_of_several_servers_is_never_shown() {
+        for (url, shown) in [
+            ("redis://a:1,b:2/0", "redis://a:1,b:2/0"),
+            ("redis://:s,e@c@a:1,b:2", "redis://:***@a:1,b:2"),
+            ("rediss://u:secret@a,[::1]:3/0", "rediss://u:***@a,[::1]:3/0"),
+            // Not as it is written, but a password all the same.
+            ("redis://:secret@a:1,redis://:secret@b:2", "redis://:***@b:2"),
+        ] {
+            assert_eq!(SecretUrl::new(url).to_string(), shown);
+        }
+    }
+
+    #[test]
     fn sizes_have_units() {
         assert_eq!(ByteSize::parse("4MiB"), Some(ByteSize::mebibytes(4)));
         assert_eq!(ByteSize::parse("512"), Some(ByteSize(512)));
