@@ -16,7 +16,7 @@ use crate::attempt::{Attempt, Before};
 use crate::claim::Claim;
 use crate::context::Context;
 
-/// How long to wait while a shard grants nothing because Redis has just come back.
+/// How long to wait after a claim that failed.
 const PAUSED: Duration = Duration::from_millis(500);
 
 /// Runs one slot until the worker drains; `first` is an attempt that it begins with.
@@ -84,7 +84,7 @@ async fn claim(
 ) -> Option<(Grant, u64)> {
     let mut delays = Policy::SERVER.delays();
     // Before the first send of this claim: a later reply can be to any of them.
-    let mut sent = boottime_ns();
+    let sent = boottime_ns();
     loop {
         match context.store.claim(key, &made.id, &context.name, &context.session).await {
             Ok(Claimed::Granted(grant)) => return Some((grant, sent)),
@@ -94,9 +94,11 @@ async fn claim(
                 return None;
             }
             Ok(Claimed::Paused) => {
-                sleep(PAUSED).await;
-                // Nothing was granted, so the lease can't have begun.
-                sent = boottime_ns();
+                // Redis has just come back. The shard's owner publishes all that is offered once it grants
+                // claims; until then the slot is of use to other shards.
+                debug!(attempt = %key, "the shard grants nothing yet; the ticket is dropped");
+                delivery.ack().await;
+                return None;
             }
             Ok(Claimed::Fenced) => {
                 warn!(attempt = %key, "this worker is not enrolled; the ticket goes back");

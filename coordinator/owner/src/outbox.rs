@@ -7,6 +7,7 @@ use longshore_broker::{BrokerError, Publisher, Ticket};
 use longshore_support::chain::Chain;
 use longshore_support::retry::Policy;
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
+use tokio::sync::oneshot;
 use tracing::{debug, info, warn};
 
 /// Tickets published in one round trip.
@@ -67,9 +68,15 @@ impl Mail {
 }
 
 impl Outbox {
-    /// Publishes what comes in until the owner's end is gone.
-    pub(crate) async fn run(self, publisher: &Publisher) {
-        tokio::join!(publish(self.tickets, publisher), nudge(self.nudges, publisher));
+    /// Publishes what comes in until the owner's end is gone; tickets only once claims are granted, as they
+    /// would be taken for nothing before.
+    pub(crate) async fn run(self, publisher: &Publisher, granted: oneshot::Receiver<()>) {
+        let tickets = async {
+            if granted.await.is_ok() {
+                publish(self.tickets, publisher).await;
+            }
+        };
+        tokio::join!(tickets, nudge(self.nudges, publisher));
     }
 }
 

@@ -40,6 +40,7 @@ pub(crate) async fn serve(context: Arc<Context>, term: Term, stop: CancellationT
     let (mail, outbox) = outbox::channel();
     let (archiver, queue) = archive::channel(context.settings.archive.as_ref(), &context.store);
     let (longest_lease, lease_known) = oneshot::channel();
+    let (grants, granted) = oneshot::channel();
     tokio::select! {
         () = stop.cancelled() => {
             match context.store.release(term.shard, term.epoch).await {
@@ -48,11 +49,11 @@ pub(crate) async fn serve(context: Arc<Context>, term: Term, stop: CancellationT
             }
         }
         () = keep(&context, term) => lost(term),
-        () = accept(&context, term, lease_known) => lost(term),
+        () = accept(&context, term, lease_known, grants) => lost(term),
         () = expiry::run(&context.store, term) => lost(term),
         () = Owner::run(&context, term, mail, archiver, longest_lease) => lost(term),
         () = forward::run(&context.store, term.shard) => {}
-        () = outbox.run(&context.publisher) => {}
+        () = outbox.run(&context.publisher, granted) => {}
         () = queue.run(term.shard) => {}
     }
 }
@@ -74,21 +75,30 @@ async fn keep(context: &Context, term: Term) {
     }
 }
 
-/// Allows claims on a new run of Redis, once no lease that it may have forgotten can be running.
-/// Returns when this is no more the owner.
-async fn accept(context: &Context, term: Term, longest_lease: oneshot::Receiver<Option<Duration>>) {
+/// Allows claims on a new run of Redis, once no lease that it may have forgotten can be running, and tells
+/// that they are granted. Returns when this is no more the owner.
+async fn accept(
+    context: &Context,
+    term: Term,
+    longest_lease: oneshot::Receiver<Option<Duration>>,
+    grants: oneshot::Sender<()>,
+) {
     // The owner has loaded the shard when it tells.
     let Ok(lease) = longest_lease.await else { return std::future::pending().await };
-    if term.accepted {
-        return std::future::pending().await;
+    if !term.accepted && !accept_run(context, term, lease).await {
+        return;
     }
+    // Its other end waits for as long as this runs.
+    let _ = grants.send(());
+    std::future::pending().await
+}
+
+async fn accept_run(context: &Context, term: Term, lease: Option<Duration>) -> bool {
     if let Some(lease) = lease {
         let wait = lease + SLACK;
         info!(shard = %term.shard, "Redis was restarted: nothing is claimed for {} s", wait.as_secs());
         tokio::time::sleep(wait).await;
     }
     let least = context.incarnations.next(term.shard);
-    if patiently(|| context.store.accept_run(term.shard, term.epoch, least)).await {
-        std::future::pending().await
-    }
+    patiently(|| context.store.accept_run(term.shard, term.epoch, least)).await
 }

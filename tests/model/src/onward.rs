@@ -2,9 +2,8 @@
 
 use crate::action::{Action, actions, take};
 use crate::state::State;
-use crate::store::Claimed;
-use crate::words::{Call, Outcome};
-use crate::worker::{Slot, Stage, Which};
+use crate::words::Outcome;
+use crate::worker::Stage;
 use crate::{Protocol, host, owner, server, worker};
 
 /// More steps than any way to the end has.
@@ -43,15 +42,15 @@ fn rank(state: &State, protocol: &Protocol, action: &Action) -> Option<u8> {
 
 fn owners(state: &State, protocol: &Protocol, coordinator: u8, step: owner::Step) -> Option<u8> {
     let guards = &protocol.guards;
+    let term = &state.terms[usize::from(coordinator)];
     match step {
         owner::Step::Own => (!owner::is_owned(state, guards)).then_some(4),
         owner::Step::CommitLate(_) => None,
-        _ if state.terms[usize::from(coordinator)].is_none() => None,
+        _ if term.is_none() => None,
         owner::Step::Fenced | owner::Step::CommitLands => Some(1),
-        owner::Step::Accept
-        | owner::Step::Expire(..)
-        | owner::Step::Commit(_)
-        | owner::Step::Publish(_) => Some(5),
+        owner::Step::Accept | owner::Step::Expire(..) | owner::Step::Commit(_) => Some(5),
+        // What is published during a pause comes to nothing, so owners wait; old tickets may still be around.
+        owner::Step::Publish(_) => term.is_some_and(|term| term.pause.is_none()).then_some(5),
     }
 }
 
@@ -62,18 +61,7 @@ fn workers(state: &State, at: u8, step: worker::Step) -> Option<u8> {
         | worker::Step::TimeOut(_)
         | worker::Step::HandBackLate(_)
         | worker::Step::Crash(_) => None,
-        worker::Step::Hear(Which::Slot(slot)) => {
-            let paused = matches!(
-                worker.slots[slot],
-                Slot::Claiming { call: Call::Answered(Claimed::Paused), .. }
-            );
-            (!paused || state.redis.run == state.server).then_some(1)
-        }
         worker::Step::Hear(_) => Some(1),
-        worker::Step::Answer(Which::Slot(slot)) => {
-            let waits = matches!(worker.slots[slot], Slot::Claiming { .. });
-            (!waits || state.redis.run == state.server).then_some(2)
-        }
         worker::Step::Answer(_) => Some(2),
         worker::Step::Renew => {
             let unsure = worker.attempts().any(|attempt| attempt.stage == Stage::Claimed);

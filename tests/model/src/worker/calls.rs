@@ -145,18 +145,16 @@ pub(super) fn hear(state: &mut State, guards: &Guards, at: u8, which: Which) {
 
 fn claimed(state: &mut State, guards: &Guards, at: u8, slot: usize, reply: Claimed) {
     let worker = &mut state.workers[usize::from(at)];
-    let Slot::Claiming { ticket, age, call, .. } = &mut worker.slots[slot] else { return };
-    let ticket = *ticket;
+    let Slot::Claiming { ticket, age, .. } = worker.slots[slot] else { return };
     match reply {
         Claimed::Granted(token) => {
             let grant = Grant { index: ticket.index, attempt: ticket.attempt, token };
-            let left = left(guards, *age);
+            let left = left(guards, age);
             let attempt = Attempt { grant, left, stage: Stage::Claimed, ticket: true };
             worker.slots[slot] = Slot::Has(attempt);
         }
-        Claimed::Refused => worker.slots[slot] = Slot::Idle,
-        // Nothing was granted, so the lease can't have begun.
-        Claimed::Paused => (*age, *call) = (0, Call::Sent),
+        // Of a paused shard: its owner publishes what is offered once it grants claims.
+        Claimed::Refused | Claimed::Paused => worker.slots[slot] = Slot::Idle,
         Claimed::Fenced => {
             worker.slots[slot] = Slot::Idle;
             worker.suspect = true;
