@@ -94,6 +94,8 @@ async fn accept(
 }
 
 async fn accept_run(context: &Context, term: Term, lease: Option<Duration>) -> bool {
+    // First: an owner after this one sees by the run whether watchers were told.
+    patiently(|| context.store.log_setback(term.shard)).await;
     if let Some(lease) = lease {
         let wait = lease + SLACK;
         info!(shard = %term.shard, "Redis was restarted: nothing is claimed for {} s", wait.as_secs());

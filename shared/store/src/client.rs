@@ -213,6 +213,10 @@ impl Store {
         Ok(seconds * 1000 + micros / 1000)
     }
 
+    pub(crate) fn is_on_a_cluster(&self) -> bool {
+        self.shared.link.is_cluster()
+    }
+
     pub(crate) fn settings(&self) -> &StoreSettings {
         &self.shared.settings
     }

@@ -23,6 +23,9 @@ pub enum Subject {
     /// A worker; the change's `name` is its name.
     Node,
     Config(ConfigKind, ConfigRef),
+    /// All of a shard: Redis may have lost changes of it that the log has told of, so nobody can go on from
+    /// before.
+    Shard(Shard),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -203,6 +206,22 @@ impl Store {
         Ok(())
     }
 
+    /// Tells watchers that a shard may have gone back behind what the log has told of it. A single server's log
+    /// goes back with its shards, which [`LogWindow::covers`] shows; of a cluster the log may be on a node that
+    /// has lost nothing.
+    ///
+    /// # Errors
+    /// [`StoreError`], as every call.
+    pub async fn log_setback(&self, shard: Shard) -> Result<(), StoreError> {
+        if !self.is_on_a_cluster() {
+            return Ok(());
+        }
+        let mut add = self.add_to_log();
+        add.arg(6).arg(&["k", "Shard", "v", "MODIFIED", "s"]).arg(shard.0);
+        let _: Vec<String> = self.call("log that a shard went back", &add).await?;
+        Ok(())
+    }
+
     /// Gives a new log its first entry, so that no resourceVersion is ever 0, which means `any`.
     pub(crate) async fn found_log(&self) -> Result<(), StoreError> {
         let doing = "begin the change log";
@@ -277,10 +296,8 @@ pub(crate) fn field<T: FromRedisValue>(entry: &Entry, name: &str) -> Option<T> {
 
 /// An entry of the log; `None` for those that only move its position.
 fn change(id: StreamId, entry: &Entry) -> Option<Change> {
-    let job = || {
-        let shard: u16 = field(entry, "s")?;
-        Some(JobRef::new(Shard(shard), field::<String>(entry, "u")?))
-    };
+    let shard = || Some(Shard(field(entry, "s")?));
+    let job = || Some(JobRef::new(shard()?, field::<String>(entry, "u")?));
     let config = || {
         let JobRef { shard, uid } = job()?;
         Some(ConfigRef { shard, uid })
@@ -293,6 +310,7 @@ fn change(id: StreamId, entry: &Entry) -> Option<Change> {
         }
         "Event" => Subject::Event(job()?, field(entry, "id")?),
         "Node" => Subject::Node,
+        "Shard" => Subject::Shard(shard()?),
         "ConfigMap" => Subject::Config(ConfigKind::ConfigMap, config()?),
         "Secret" => Subject::Config(ConfigKind::Secret, config()?),
         _ => return None,

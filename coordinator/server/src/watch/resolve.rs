@@ -9,8 +9,8 @@ use k8s_openapi::api::batch::v1::Job;
 use longshore_api::Resource;
 use longshore_job::{Attempt, Millis};
 use longshore_store::{
-    AttemptKey, Change, ConfigKind, ConfigRef, JobRef, NodeRecord, ResourceVersion, StoreError,
-    StoredJob, Subject, Verb,
+    AttemptKey, Change, ConfigKind, ConfigRef, JobRef, NodeRecord, ResourceVersion, Shard,
+    StoreError, StoredJob, Subject, Verb,
 };
 use thiserror::Error;
 
@@ -42,6 +42,8 @@ pub(crate) enum Unresolved {
     /// Pods were deleted whose Job is not known any more.
     #[error("the change log no longer says which Job {0} was")]
     Unknown(JobRef),
+    #[error("Redis may have lost changes of shard {0} that were told")]
+    Setback(Shard),
     #[error("{}", .0.0)]
     Unreadable(Failure),
 }
@@ -51,7 +53,7 @@ impl Unresolved {
     pub(crate) fn is_transient(&self) -> bool {
         match self {
             Self::Store(error) => error.is_transient(),
-            Self::Unknown(_) => false,
+            Self::Unknown(_) | Self::Setback(_) => false,
             Self::Unreadable(failure) => failure.0.code == 503,
         }
     }
@@ -97,13 +99,17 @@ impl Resolver {
         wanted: impl Fn(Resource) -> bool,
     ) -> Result<Vec<Notice>, Unresolved> {
         let ended = self.remember(&changes)?;
-        let changes = merged(changes.into_iter().filter(|change| wanted(kind(change))).collect());
+        if let Some(shard) = changes.iter().find_map(set_back) {
+            return Err(Unresolved::Setback(shard));
+        }
+        let is_wanted = |change: &Change| kind(change).is_some_and(&wanted);
+        let changes = merged(changes.into_iter().filter(is_wanted).collect());
         let jobs = self.jobs(&changes).await?;
-        let runtimes = match changes.iter().any(|change| kind(change) == Resource::Pods) {
+        let runtimes = match changes.iter().any(|change| kind(change) == Some(Resource::Pods)) {
             true => self.objects.runtimes().await?,
             false => Arc::new(Runtimes::default()),
         };
-        let now = match changes.iter().any(|change| kind(change) == Resource::Nodes) {
+        let now = match changes.iter().any(|change| kind(change) == Some(Resource::Nodes)) {
             true => self.objects.store().now().await?,
             false => 0,
         };
@@ -211,6 +217,7 @@ impl Resolver {
                     Object::Node(Arc::new(node))
                 })
             }
+            Subject::Shard(_) => None,
         };
         let verb = match change.verb {
             Verb::Added => "ADDED",
@@ -269,14 +276,23 @@ struct Context {
     now: Millis,
 }
 
-fn kind(change: &Change) -> Resource {
-    match change.subject {
+/// What is shown of it; `None` for what is no object.
+fn kind(change: &Change) -> Option<Resource> {
+    Some(match change.subject {
         Subject::Job(_) => Resource::Jobs,
         Subject::Pod(_) => Resource::Pods,
         Subject::Event(..) => Resource::Events,
         Subject::Node => Resource::Nodes,
         Subject::Config(ConfigKind::ConfigMap, _) => Resource::ConfigMaps,
         Subject::Config(ConfigKind::Secret, _) => Resource::Secrets,
+        Subject::Shard(_) => return None,
+    })
+}
+
+fn set_back(change: &Change) -> Option<Shard> {
+    match change.subject {
+        Subject::Shard(shard) => Some(shard),
+        _ => None,
     }
 }
 
@@ -284,7 +300,7 @@ fn job_ref(change: &Change) -> Option<&JobRef> {
     match &change.subject {
         Subject::Job(job) | Subject::Event(job, _) => Some(job),
         Subject::Pod(key) => Some(&key.job),
-        Subject::Node | Subject::Config(..) => None,
+        Subject::Node | Subject::Config(..) | Subject::Shard(_) => None,
     }
 }
 
@@ -312,8 +328,6 @@ fn merged(changes: Vec<Change>) -> Vec<Change> {
 
 #[cfg(test)]
 mod tests {
-    use longshore_store::Shard;
-
     use super::*;
 
     fn change(rv: u64, uid: &str, verb: Verb) -> Change {

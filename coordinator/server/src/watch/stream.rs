@@ -241,9 +241,11 @@ impl<T: Listed> Watch<T> {
             Ok(notices) => Ok((notices, reached)),
             Err(Unresolved::Store(error)) => Err(error.into()),
             Err(Unresolved::Unreadable(failure)) => Err(failure),
-            Err(error @ Unresolved::Unknown(_)) => Err(Failure::expired(format!(
-                "The resourceVersion for the provided watch is too old: {error}"
-            ))),
+            Err(error @ (Unresolved::Unknown(_) | Unresolved::Setback(_))) => {
+                Err(Failure::expired(format!(
+                    "The resourceVersion for the provided watch is too old: {error}"
+                )))
+            }
         }
     }
 
