@@ -25,6 +25,7 @@ pub use gate::{Gate, Traffic};
 pub use images::Images;
 pub use job::Job;
 pub use kubectl::Kubectl;
+pub use longshore_test_redis::RedisCluster;
 pub use program::{Background, Output, build, program, repository, run, run_with_input};
 pub use proxy::Proxy;
 pub use redis_server::{RedisServer, Snapshot, free_port};

@@ -7,6 +7,7 @@ mod faults {
     pub(crate) mod full;
     pub(crate) mod heartbeat;
     pub(crate) mod host;
+    pub(crate) mod redis_cluster;
     pub(crate) mod releases;
     pub(crate) mod replies;
     pub(crate) mod servers;
@@ -20,7 +21,8 @@ use anyhow::Result;
 use longshore_tests::Suite;
 
 use faults::{
-    adoption, coordinator, deadline, full, heartbeat, host, releases, replies, servers, worker,
+    adoption, coordinator, deadline, full, heartbeat, host, redis_cluster, releases, replies,
+    servers, worker,
 };
 
 /// The longest come first, so that the others run beside them. Three at once: each has a cluster of its
@@ -30,6 +32,7 @@ fn main() -> Result<ExitCode> {
     suite.test("redis_is_gone_for_30_s", servers::redis_30_s);
     suite.test("rabbitmq_is_gone_for_30_s", servers::rabbitmq_30_s);
     suite.test("redis_or_rabbitmq_is_gone_for_5_s", servers::both_5_s);
+    suite.test("a_master_of_a_redis_cluster_is_killed", redis_cluster::master_killed);
     suite.test("tickets_are_purged", servers::tickets_purged);
     suite.test("a_worker_is_killed", worker::killed);
     suite.test("a_worker_and_its_docker_daemon_are_killed", worker::killed_with_its_daemon);
