@@ -1,11 +1,13 @@
 //! What goes to RabbitMQ: beside the owner's loop, which must not wait for a broker that is slow.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use longshore_broker::{BrokerError, Publisher, Ticket};
 use longshore_support::chain::Chain;
 use longshore_support::retry::Policy;
+use tokio::sync::Notify;
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use tokio::sync::oneshot;
 use tracing::{debug, info, warn};
@@ -15,42 +17,56 @@ const BATCH: usize = 500;
 
 const WAITS: Policy = Policy::new(Duration::from_millis(100), Duration::from_secs(2));
 
-/// The owner's end. There are never more tickets waiting than attempts are offered, since while the
-/// broker is away only new offers are added.
+/// The owner's end.
 #[derive(Clone, Debug)]
 pub(crate) struct Mail {
-    tickets: UnboundedSender<Tickets>,
+    waiting: Arc<Waiting>,
     nudges: UnboundedSender<String>,
 }
 
 /// The end that publishes.
 #[derive(Debug)]
 pub(crate) struct Outbox {
-    tickets: UnboundedReceiver<Tickets>,
+    waiting: Arc<Waiting>,
     nudges: UnboundedReceiver<String>,
 }
 
-#[derive(Debug)]
-enum Tickets {
-    Publish(Vec<Ticket>),
-    PublishIfIdle(Vec<Ticket>),
+/// Tickets to be published. However long the broker is away or takes nothing, each waits here once.
+#[derive(Debug, Default)]
+struct Waiting {
+    tickets: Mutex<Tickets>,
+    added: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Tickets {
+    publish: Once,
+    /// If none waits in the queue.
+    publish_if_idle: Once,
+}
+
+/// Tickets in order, each once.
+#[derive(Debug, Default)]
+struct Once {
+    list: Vec<Ticket>,
+    known: HashSet<Ticket>,
 }
 
 pub(crate) fn channel() -> (Mail, Outbox) {
-    let (tickets, tickets_end) = mpsc::unbounded_channel();
+    let waiting = Arc::<Waiting>::default();
     let (nudges, nudges_end) = mpsc::unbounded_channel();
-    (Mail { tickets, nudges }, Outbox { tickets: tickets_end, nudges: nudges_end })
+    (Mail { waiting: waiting.clone(), nudges }, Outbox { waiting, nudges: nudges_end })
 }
 
 impl Mail {
     /// Publishes tickets, as soon as the broker takes them.
     pub(crate) fn publish(&self, tickets: Vec<Ticket>) {
-        self.send(Tickets::Publish(tickets));
+        self.waiting.add(tickets, |all| &mut all.publish);
     }
 
     /// Publishes tickets if none waits in the queue; they may be lost.
     pub(crate) fn publish_if_idle(&self, tickets: Vec<Ticket>) {
-        self.send(Tickets::PublishIfIdle(tickets));
+        self.waiting.add(tickets, |all| &mut all.publish_if_idle);
     }
 
     /// Tells a worker to renew now. It hears the same at its next renewal anyway.
@@ -58,39 +74,52 @@ impl Mail {
         // The other end is gone only when the term is over.
         let _ = self.nudges.send(worker);
     }
-
-    fn send(&self, tickets: Tickets) {
-        let (Tickets::Publish(list) | Tickets::PublishIfIdle(list)) = &tickets;
-        if !list.is_empty() {
-            let _ = self.tickets.send(tickets);
-        }
-    }
 }
 
 impl Outbox {
-    /// Publishes what comes in until the owner's end is gone; tickets only once claims are granted, as they
-    /// would be taken for nothing before.
+    /// Publishes what comes in, tickets only once claims are granted, as they would be taken for nothing
+    /// before; never returns.
     pub(crate) async fn run(self, publisher: &Publisher, granted: oneshot::Receiver<()>) {
         let tickets = async {
             if granted.await.is_ok() {
-                publish(self.tickets, publisher).await;
+                publish(&self.waiting, publisher).await;
             }
         };
         tokio::join!(tickets, nudge(self.nudges, publisher));
     }
 }
 
-async fn publish(mut mail: UnboundedReceiver<Tickets>, publisher: &Publisher) {
-    while let Some(first) = mail.recv().await {
-        let (mut tickets, mut doubtful) = (Vec::new(), Vec::new());
-        let mut next = Some(first);
-        while let Some(more) = next {
-            match more {
-                Tickets::Publish(more) => tickets.extend(more),
-                Tickets::PublishIfIdle(more) => doubtful.extend(more),
-            }
-            next = mail.try_recv().ok();
+impl Waiting {
+    fn add(&self, tickets: Vec<Ticket>, to: impl FnOnce(&mut Tickets) -> &mut Once) {
+        if !tickets.is_empty() {
+            let mut all = self.tickets.lock().unwrap_or_else(PoisonError::into_inner);
+            to(&mut all).add(tickets);
+            self.added.notify_one();
         }
+    }
+
+    /// All that waits: to be published, and to be published if none waits in the queue.
+    fn take(&self) -> (Vec<Ticket>, Vec<Ticket>) {
+        let mut all = self.tickets.lock().unwrap_or_else(PoisonError::into_inner);
+        let Tickets { publish, publish_if_idle } = std::mem::take(&mut *all);
+        (publish.list, publish_if_idle.list)
+    }
+}
+
+impl Once {
+    fn add(&mut self, tickets: Vec<Ticket>) {
+        for ticket in tickets {
+            if self.known.insert(ticket.clone()) {
+                self.list.push(ticket);
+            }
+        }
+    }
+}
+
+async fn publish(waiting: &Waiting, publisher: &Publisher) {
+    loop {
+        waiting.added.notified().await;
+        let (mut tickets, doubtful) = waiting.take();
         if !doubtful.is_empty() && tickets.is_empty() {
             match publisher.depth().await {
                 Ok(0) => {
@@ -141,4 +170,24 @@ async fn nudge(mut nudges: UnboundedReceiver<String>, publisher: &Publisher) {
 
 fn say(error: &BrokerError) {
     warn!("tickets can't be published, trying on: {}", Chain(error));
+}
+
+#[cfg(test)]
+mod tests {
+    use longshore_support::format::Format;
+
+    use super::*;
+
+    #[test]
+    fn a_ticket_waits_once_and_in_order_however_often_it_is_asked_for() {
+        let ticket = |index| Ticket::new(Format::newest(), 0, "uid", index, 1);
+        let (mail, outbox) = channel();
+        for _ in 0..1000 {
+            mail.publish(vec![ticket(2), ticket(0)]);
+            mail.publish_if_idle(vec![ticket(1), ticket(2)]);
+        }
+        assert_eq!(outbox.waiting.take(), (vec![ticket(2), ticket(0)], vec![ticket(1), ticket(2)]));
+        mail.publish(vec![ticket(0)]);
+        assert_eq!(outbox.waiting.take(), (vec![ticket(0)], vec![]), "it may be asked for again");
+    }
 }

@@ -17,7 +17,7 @@ use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-use crate::connection::{BrokerSettings, connect, within};
+use crate::connection::{BrokerSettings, Connected, connect, within};
 use crate::{BrokerError, Ticket, topology};
 
 /// A worker's link to RabbitMQ. Connects in the background, and again whenever it breaks.
@@ -29,7 +29,7 @@ pub struct Consumer {
 
 /// One connection's life. Deliveries and consumers of a session are worthless after it.
 struct Session {
-    settings: BrokerSettings,
+    server: Arc<str>,
     channel: Channel,
     broken: CancellationToken,
     tags: AtomicU64,
@@ -92,7 +92,7 @@ impl Slot {
             match message {
                 Some(Ok(message)) => match Ticket::decode(&message.data) {
                     Ok(ticket) => return Delivery { ticket, message },
-                    Err(why) => drop_message(message, &why).await,
+                    Err(why) => set_aside(message, &why).await,
                 },
                 Some(Err(_)) | None => {
                     session.broken.cancel();
@@ -108,7 +108,7 @@ impl Slot {
         let Some((session, mut consumer)) = self.active.take() else { return };
         let cancel = session.channel.basic_cancel(consumer.tag(), BasicCancelOptions::default());
         // Bounded, because a frozen broker does not answer at all.
-        if within(&session.settings, cancel).await.is_err() {
+        if within(&session.server, cancel).await.is_err() {
             session.broken.cancel();
             return;
         }
@@ -124,7 +124,7 @@ impl Slot {
         while self.active.is_none() {
             let session = self.session().await;
             // Bounded, because a queue that has lost its leader does not answer at all.
-            match within(&session.settings, session.consume()).await {
+            match within(&session.server, session.consume()).await {
                 Ok(consumer) => self.active = Some((session, consumer)),
                 Err(_) => session.broken.cancel(),
             }
@@ -164,10 +164,9 @@ impl Session {
         settings: &BrokerSettings,
         worker: &str,
     ) -> Result<(Self, lapin::Consumer), BrokerError> {
-        let connection = connect(settings, worker).await?;
-        let (channel, nudges) = within(settings, async {
-            let channel = connection.create_channel().await?;
-            topology::declare(&channel).await?;
+        let Connected { connection, server } = connect(settings, worker).await?;
+        let (channel, nudges) = within(&server, async {
+            let channel = topology::open(&connection).await?;
             let control = topology::declare_control(&channel, worker).await?;
             let no_ack = BasicConsumeOptions { no_ack: true, ..Default::default() };
             let nudges = channel
@@ -184,7 +183,7 @@ impl Session {
         })
         .await?;
         let session = Self {
-            settings: settings.clone(),
+            server,
             channel,
             broken: CancellationToken::new(),
             tags: AtomicU64::new(0),
@@ -248,8 +247,9 @@ async fn hear(mut control: lapin::Consumer, nudges: &Notify) {
     }
 }
 
-async fn drop_message(message: Message, why: &str) {
-    warn!(why, "a message in the ticket queue is no ticket; dropped");
+/// Leaves a message to the coordinators.
+async fn set_aside(message: Message, why: &str) {
+    warn!(why, "a message in the ticket queue can't be read; set aside");
     let _ = message.acker.reject(BasicRejectOptions { requeue: false }).await;
 }
 

@@ -9,6 +9,7 @@ mod connection;
 mod consumer;
 mod error;
 mod publisher;
+mod set_aside;
 mod ticket;
 mod topology;
 
@@ -16,4 +17,5 @@ pub use connection::BrokerSettings;
 pub use consumer::{Consumer, Delivery, Slot};
 pub use error::BrokerError;
 pub use publisher::Publisher;
+pub use set_aside::{SetAside, hear_set_aside};
 pub use ticket::Ticket;

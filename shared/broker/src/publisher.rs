@@ -1,26 +1,34 @@
 //! The coordinator's side: tickets and nudges go out.
 
+use std::pin::pin;
 use std::sync::Arc;
+use std::time::Instant;
 
+use futures::{Stream, StreamExt};
 use lapin::options::{BasicPublishOptions, ConfirmSelectOptions, QueueDeclareOptions};
 use lapin::types::FieldTable;
-use lapin::{BasicProperties, Channel, Confirmation, Connection};
-use tokio::sync::Mutex;
+use lapin::{BasicProperties, Channel, Confirmation, Connection, Event};
+use tokio::sync::{Mutex, watch};
+use tokio::time::sleep;
+use tracing::{info, warn};
 
-use crate::connection::{BrokerSettings, connect, within};
+use crate::connection::{BrokerSettings, Connected, PATIENCE, connect, silent, unusable, within};
 use crate::{BrokerError, Ticket, topology};
 
 /// Publishes over a connection of its own, made when first needed and again after it breaks.
 #[derive(Clone)]
 pub struct Publisher {
-    settings: BrokerSettings,
-    name: Arc<str>,
+    pub(crate) settings: BrokerSettings,
+    pub(crate) name: Arc<str>,
     link: Arc<Mutex<Option<Link>>>,
 }
 
 #[derive(Clone)]
 struct Link {
     channel: Channel,
+    server: Arc<str>,
+    /// Whether the server has raised an alarm and takes nothing over this connection.
+    blocked: watch::Receiver<bool>,
     /// Held because the connection closes with its last handle.
     connection: Arc<Connection>,
 }
@@ -36,20 +44,21 @@ impl Publisher {
         self.depth().await.map(drop)
     }
 
-    /// Publishes tickets and waits until the broker has taken all of them. After an error any of
-    /// them may have been published: publish all again, a doubled ticket is harmless.
+    /// Publishes tickets and waits until the broker has taken all of them, for as long as it has an alarm
+    /// raised if need be. After an error any of them may have been published: publish all again, a doubled
+    /// ticket is harmless.
     pub async fn publish(&self, tickets: &[Ticket]) -> Result<(), BrokerError> {
         if tickets.is_empty() {
             return Ok(());
         }
         let link = self.link().await?;
-        let result = within(&self.settings, send(&link.channel, tickets)).await;
+        let result = link.within(send(&link.channel, tickets)).await;
         match self.keep_if_ok(&link, result).await? {
             Ok(()) => Ok(()),
             Err(why) => {
                 // An unroutable ticket means that the queue is gone: the next link declares it.
                 self.drop_link(&link).await;
-                Err(BrokerError::Refused { server: self.settings.server(), why })
+                Err(BrokerError::Refused { server: link.server.to_string(), why })
             }
         }
     }
@@ -57,6 +66,9 @@ impl Publisher {
     /// Tells a worker to renew its leases now, where it hears what has changed. Best effort.
     pub async fn nudge(&self, worker: &str) -> Result<(), BrokerError> {
         let link = self.link().await?;
+        if *link.blocked.borrow() {
+            return Err(BrokerError::Blocked { server: link.server.to_string() });
+        }
         let publish = link.channel.basic_publish(
             topology::CONTROL.into(),
             worker.into(),
@@ -64,7 +76,7 @@ impl Publisher {
             b"renew",
             BasicProperties::default(),
         );
-        let result = within(&self.settings, publish).await;
+        let result = link.within(publish).await;
         self.keep_if_ok(&link, result).await.map(drop)
     }
 
@@ -74,7 +86,7 @@ impl Publisher {
         let passive = QueueDeclareOptions { passive: true, durable: true, ..Default::default() };
         let declare =
             link.channel.queue_declare(topology::TICKETS.into(), passive, FieldTable::default());
-        let result = within(&self.settings, declare).await;
+        let result = link.within(declare).await;
         Ok(self.keep_if_ok(&link, result).await?.message_count())
     }
 
@@ -83,9 +95,11 @@ impl Publisher {
         if let Some(link) = link.as_ref().filter(|link| link.channel.status().connected()) {
             return Ok(link.clone());
         }
-        let connection = connect(&self.settings, &self.name).await?;
-        let channel = within(&self.settings, open(&connection)).await?;
-        let made = Link { channel, connection: Arc::new(connection) };
+        let Connected { connection, server } = connect(&self.settings, &self.name).await?;
+        let channel = within(&server, open(&connection)).await?;
+        let (sender, blocked) = watch::channel(false);
+        tokio::spawn(watch_alarms(connection.events_listener(), server.clone(), sender));
+        let made = Link { channel, server, blocked, connection: Arc::new(connection) };
         *link = Some(made.clone());
         Ok(made)
     }
@@ -110,9 +124,63 @@ impl Publisher {
     }
 }
 
+impl Link {
+    /// Bounds a step with the broker. Time in which the connection is blocked doesn't count.
+    async fn within<T>(
+        &self,
+        step: impl Future<Output = lapin::Result<T>>,
+    ) -> Result<T, BrokerError> {
+        let mut step = pin!(step);
+        let mut blocked = self.blocked.clone();
+        let mut is_over = false;
+        loop {
+            let is_blocked = *blocked.borrow_and_update() && !is_over;
+            tokio::select! {
+                result = &mut step => {
+                    return result.map_err(|error| unusable(&self.server, error));
+                }
+                changed = blocked.changed(), if !is_over => is_over = changed.is_err(),
+                () = sleep(PATIENCE), if !is_blocked => {
+                    return Err(silent(&self.server, PATIENCE));
+                }
+            }
+        }
+    }
+}
+
+/// Says when the server blocks the connection, why, and when it goes on; ends with the connection.
+async fn watch_alarms(
+    events: impl Stream<Item = Event>,
+    server: Arc<str>,
+    blocked: watch::Sender<bool>,
+) {
+    let mut events = pin!(events);
+    let mut since = None;
+    while let Some(event) = events.next().await {
+        match event {
+            Event::ConnectionBlocked(reason) => {
+                if since.is_none() {
+                    warn!(
+                        "RabbitMQ at {server} has raised an alarm and takes no tickets, they wait: {reason}"
+                    );
+                }
+                since.get_or_insert_with(Instant::now);
+                blocked.send_replace(true);
+            }
+            Event::ConnectionUnblocked => {
+                if let Some(since) = since.take() {
+                    let seconds = since.elapsed().as_secs_f64();
+                    info!("RabbitMQ at {server} takes tickets again after {seconds:.1} s");
+                }
+                blocked.send_replace(false);
+            }
+            _ => {}
+        }
+    }
+}
+
 async fn open(connection: &Connection) -> lapin::Result<Channel> {
-    let channel = connection.create_channel().await?;
-    topology::declare(&channel).await?;
+    let channel = topology::open(connection).await?;
     channel.confirm_select(ConfirmSelectOptions::default()).await?;
     Ok(channel)
 }

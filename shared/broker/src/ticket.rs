@@ -4,7 +4,7 @@ use longshore_support::format::Format;
 use serde::{Deserialize, Serialize};
 
 /// A reference to one attempt. The worker that receives it asks Redis whether it still stands.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Ticket {
     /// The format that the cluster writes, so that releases can run side by side.
     #[serde(rename = "v")]

@@ -1,30 +1,50 @@
 //! The queues and exchanges that Longshore uses, declared the same way by everyone.
+//!
+//! | queue | what is in it |
+//! | --- | --- |
+//! | `longshore.tickets` | tickets for all workers |
+//! | `longshore.tickets.dead` | tickets that came back unanswered too often, and messages that no worker can read; coordinators empty it |
+//! | `longshore.unreadable` | messages that no coordinator can read either, kept for whoever looks |
+//!
+//! All are quorum queues, so that a cluster has them on each of its nodes.
 
-use lapin::Channel;
-use lapin::ExchangeKind;
-use lapin::options::{ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions};
+use lapin::options::{
+    ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions, QueueDeleteOptions,
+};
+use lapin::protocol::{AMQPErrorKind, AMQPSoftError};
 use lapin::types::{AMQPValue, FieldTable};
+use lapin::{Channel, Connection, ErrorKind, ExchangeKind};
+use tracing::warn;
 
-/// Tickets for all workers.
 pub(crate) const TICKETS: &str = "longshore.tickets";
+pub(crate) const DEAD: &str = "longshore.tickets.dead";
+const UNREADABLE: &str = "longshore.unreadable";
 /// Nudges to single workers, by name.
 pub(crate) const CONTROL: &str = "longshore.control";
-/// How often a ticket may come back unanswered before it is dropped; the owner publishes it again
-/// if its attempt still stands. Said explicitly because RabbitMQ's own default differs by version:
-/// none before 4.0, 20 since.
-const DELIVERY_LIMIT: i32 = 50;
+/// How often a ticket may come back unanswered before it is set aside. Said explicitly because RabbitMQ's
+/// own default differs by version: none before 4.0, 20 since.
+pub(crate) const DELIVERY_LIMIT: i32 = 20;
+/// Messages kept in the queues beside the tickets, the newest.
+const KEPT: i32 = 10_000;
 
-/// Declares everything; doing it again changes nothing.
-pub(crate) async fn declare(channel: &Channel) -> lapin::Result<()> {
-    let durable = QueueDeclareOptions { durable: true, ..Default::default() };
-    let mut tickets = FieldTable::default();
-    tickets.insert("x-queue-type".into(), AMQPValue::LongString("quorum".into()));
-    tickets.insert("x-delivery-limit".into(), AMQPValue::LongInt(DELIVERY_LIMIT));
-    channel.queue_declare(TICKETS.into(), durable, tickets).await?;
-    let durable = ExchangeDeclareOptions { durable: true, ..Default::default() };
-    channel
-        .exchange_declare(CONTROL.into(), ExchangeKind::Direct, durable, FieldTable::default())
-        .await
+/// Opens a channel and declares everything; doing it again changes nothing.
+///
+/// Queues that another release declared in another way are made anew: tickets that were in them are
+/// published again by their owners.
+pub(crate) async fn open(connection: &Connection) -> lapin::Result<Channel> {
+    let channel = connection.create_channel().await?;
+    match declare(&channel).await {
+        Ok(()) => return Ok(channel),
+        Err(error) if !is_declared_otherwise(&error) => return Err(error),
+        Err(error) => warn!("the queues are of another release, and are made anew: {error}"),
+    }
+    // The server closes a channel with its refusal.
+    let channel = connection.create_channel().await?;
+    for queue in [TICKETS, DEAD, UNREADABLE] {
+        channel.queue_delete(queue.into(), QueueDeleteOptions::default()).await?;
+    }
+    declare(&channel).await?;
+    Ok(channel)
 }
 
 /// Declares the queue on which one worker hears its nudges, and returns its name. It goes with the
@@ -43,4 +63,49 @@ pub(crate) async fn declare_control(channel: &Channel, worker: &str) -> lapin::R
         )
         .await?;
     Ok(name)
+}
+
+async fn declare(channel: &Channel) -> lapin::Result<()> {
+    // What is refused or returned too often goes on to the queue named last.
+    quorum(channel, UNREADABLE, &[("x-max-length", number(KEPT))], None).await?;
+    quorum(channel, DEAD, &[("x-max-length", number(KEPT))], Some(UNREADABLE)).await?;
+    quorum(channel, TICKETS, &[], Some(DEAD)).await?;
+    let durable = ExchangeDeclareOptions { durable: true, ..Default::default() };
+    channel
+        .exchange_declare(CONTROL.into(), ExchangeKind::Direct, durable, FieldTable::default())
+        .await
+}
+
+async fn quorum(
+    channel: &Channel,
+    name: &str,
+    more: &[(&str, AMQPValue)],
+    dead_letters: Option<&str>,
+) -> lapin::Result<()> {
+    let mut arguments = FieldTable::default();
+    arguments.insert("x-queue-type".into(), text("quorum"));
+    if let Some(queue) = dead_letters {
+        arguments.insert("x-delivery-limit".into(), number(DELIVERY_LIMIT));
+        // The exchange without a name knows every queue by its own.
+        arguments.insert("x-dead-letter-exchange".into(), text(""));
+        arguments.insert("x-dead-letter-routing-key".into(), text(queue));
+    }
+    for (key, value) in more {
+        arguments.insert((*key).into(), value.clone());
+    }
+    let durable = QueueDeclareOptions { durable: true, ..Default::default() };
+    channel.queue_declare(name.into(), durable, arguments).await.map(drop)
+}
+
+fn is_declared_otherwise(error: &lapin::Error) -> bool {
+    let otherwise = AMQPErrorKind::Soft(AMQPSoftError::PRECONDITIONFAILED);
+    matches!(error.kind(), ErrorKind::ProtocolError(error) if *error.kind() == otherwise)
+}
+
+fn text(value: &str) -> AMQPValue {
+    AMQPValue::LongString(value.into())
+}
+
+fn number(value: i32) -> AMQPValue {
+    AMQPValue::LongInt(value)
 }

@@ -7,8 +7,17 @@ mod common;
 use std::time::Duration;
 
 use common::RabbitMq;
-use longshore_broker::{Consumer, Delivery, Publisher, Slot, Ticket};
+use futures::StreamExt;
+use lapin::options::{
+    BasicConsumeOptions, BasicPublishOptions, BasicQosOptions, QueueDeclareOptions,
+};
+use lapin::types::{AMQPValue, FieldTable};
+use lapin::{BasicProperties, Channel, Connection, ConnectionProperties};
+use longshore_broker::{
+    BrokerSettings, Consumer, Delivery, Publisher, SetAside, Slot, Ticket, hear_set_aside,
+};
 use longshore_support::format::Format;
+use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
@@ -87,11 +96,122 @@ async fn tickets_and_nudges_pass_and_survive_a_restart() {
 }
 
 #[tokio::test]
+async fn what_no_reader_survives_or_can_read_is_set_aside() {
+    let server = RabbitMq::start().await;
+    // What another release may have left.
+    let (_other, channel) = connect(&server).await;
+    channel
+        .queue_delete("longshore.tickets".into(), Default::default())
+        .await
+        .expect("the old queue");
+    let mut arguments = FieldTable::default();
+    arguments.insert("x-queue-type".into(), AMQPValue::LongString("quorum".into()));
+    arguments.insert("x-delivery-limit".into(), AMQPValue::LongInt(50));
+    declare(&channel, "longshore.tickets", arguments).await;
+
+    // A node that is gone costs the next one a moment.
+    let urls = format!("amqp://guest:guest@127.0.0.1:1/%2f,{}", server.url());
+    let settings = BrokerSettings::new(&urls).expect("two URLs");
+    let publisher = Publisher::new(settings.clone(), "test");
+    publisher.publish(&[ticket(0), ticket(1)]).await.expect("published on the node that is there");
+
+    let (sender, mut heard) = mpsc::unbounded_channel();
+    let listener = publisher.clone();
+    tokio::spawn(async move {
+        hear_set_aside(&listener, |ticket| std::future::ready(sender.send(ticket).expect("heard")))
+            .await;
+    });
+    // Each reader takes what it is given and is lost. The first leaves it to the others.
+    for _ in 0..21 {
+        assert_eq!(heard.try_recv().ok(), None, "not before the last reader");
+        read_and_be_lost(&server, ticket(0)).await;
+    }
+    let set_aside = timeout(BOUND, heard.recv()).await.expect("in time");
+    assert_eq!(set_aside, Some(SetAside { ticket: ticket(0), readers: 21 }));
+
+    // No ticket: kept for a look. The one behind it is unharmed by all this.
+    let shutdown = CancellationToken::new();
+    let consumer = Consumer::start(settings, "worker-1", shutdown.clone());
+    let mut slot = consumer.slot();
+    assert_eq!(next(&mut slot, "the other").await.ticket, ticket(1));
+    slot.pause().await;
+    channel
+        .basic_publish(
+            "".into(),
+            "longshore.tickets".into(),
+            BasicPublishOptions::default(),
+            b"no ticket",
+            BasicProperties::default(),
+        )
+        .await
+        .expect("published");
+    let reader = tokio::spawn(async move { slot.next().await });
+    let kept = async {
+        while depth(&channel, "longshore.unreadable").await != 1 {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    timeout(BOUND, kept).await.expect("kept for a look");
+    assert_eq!(depth(&channel, "longshore.tickets.dead").await, 0);
+    assert_eq!(heard.try_recv().ok(), None);
+    reader.abort();
+    shutdown.cancel();
+}
+
+async fn connect(server: &RabbitMq) -> (Connection, Channel) {
+    let properties = ConnectionProperties::default();
+    let connection = Connection::connect(&server.url(), properties).await.expect("connected");
+    let channel = connection.create_channel().await.expect("a channel");
+    (connection, channel)
+}
+
+async fn declare(channel: &Channel, queue: &str, arguments: FieldTable) {
+    let durable = QueueDeclareOptions { durable: true, ..Default::default() };
+    channel.queue_declare(queue.into(), durable, arguments).await.expect("declared");
+}
+
+async fn depth(channel: &Channel, queue: &str) -> u32 {
+    let passive = QueueDeclareOptions { passive: true, durable: true, ..Default::default() };
+    let declared = channel.queue_declare(queue.into(), passive, FieldTable::default()).await;
+    declared.expect("it exists").message_count()
+}
+
+/// Takes the first ticket of the queue and closes the connection without a word.
+async fn read_and_be_lost(server: &RabbitMq, expected: Ticket) {
+    let (connection, channel) = connect(server).await;
+    channel.basic_qos(1, BasicQosOptions::default()).await.expect("prefetch");
+    let mut messages = channel
+        .basic_consume(
+            "longshore.tickets".into(),
+            "reader".into(),
+            BasicConsumeOptions::default(),
+            FieldTable::default(),
+        )
+        .await
+        .expect("consuming");
+    let message = timeout(BOUND, messages.next()).await.expect("in time");
+    let message = message.expect("a delivery").expect("no error");
+    assert_eq!(Ticket::decode(&message.data), Ok(expected));
+    connection.close(200, "lost".into()).await.expect("closed");
+}
+
+#[tokio::test]
 async fn no_server_is_an_error_that_says_where() {
     let settings =
         longshore_broker::BrokerSettings::new("amqp://u:secret@127.0.0.1:1").expect("valid");
     let error = Publisher::new(settings, "test").check().await.expect_err("nobody listens");
     let text = error.to_string();
     assert!(text.contains("RabbitMQ at 127.0.0.1:1"), "{text}");
+    assert!(!text.contains("secret"));
+
+    let two = "amqp://u:secret@127.0.0.1:1,amqp://u:secret@127.0.0.1:2";
+    let settings = BrokerSettings::new(two).expect("valid");
+    let error = Publisher::new(settings, "test").check().await.expect_err("nobody listens");
+    let text = error.to_string();
+    for node in
+        ["RabbitMQ at 127.0.0.1:1 can't be used: ", "RabbitMQ at 127.0.0.1:2 can't be used: "]
+    {
+        assert!(text.contains(node), "{text}");
+    }
     assert!(!text.contains("secret"));
 }

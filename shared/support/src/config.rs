@@ -13,4 +13,4 @@ pub use sections::{
     ArchiveSettings, BackoffSettings, CoordinatorSettings, LeaseSettings, LogFormat, LogSettings,
     NullSettings, RabbitmqSettings, RedisSettings, Runtime, Settings, WorkerSettings,
 };
-pub use values::{ByteSize, Secret, SecretUrl};
+pub use values::{ByteSize, Secret, SecretUrl, split_urls};

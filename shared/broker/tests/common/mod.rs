@@ -31,8 +31,12 @@ impl RabbitMq {
         server
     }
 
+    pub(crate) fn url(&self) -> String {
+        format!("amqp://guest:guest@127.0.0.1:{}/%2f", self.port)
+    }
+
     pub(crate) fn settings(&self) -> BrokerSettings {
-        BrokerSettings::new(&format!("amqp://guest:guest@127.0.0.1:{}/%2f", self.port)).unwrap()
+        BrokerSettings::new(&self.url()).unwrap()
     }
 
     /// Stops the server and starts it again with its data. Stopped, not killed: RabbitMQ loses what

@@ -96,6 +96,12 @@ impl Settings {
 
     fn check(&self) -> Result<(), ConfigError> {
         let range = |key, reason| Err(ConfigError::Range { key, reason });
+        if !self.rabbitmq.names_single_nodes() {
+            return range(
+                "rabbitmq.url",
+                "must be a URL for each node, separated by commas: amqp://…,amqp://…",
+            );
+        }
         if !(1..=99).contains(&self.coordinator.shards) {
             return range("coordinator.shards", "must be between 1 and 99");
         }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::values::{ByteSize, Secret, SecretUrl, duration, folders, words};
+use super::values::{ByteSize, Secret, SecretUrl, duration, folders, split_urls, words};
 
 /// Every setting of the coordinator and the worker.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -34,6 +34,7 @@ pub struct RedisSettings {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct RabbitmqSettings {
+    /// Its URL, or the URLs of a cluster's nodes, separated by commas.
     pub url: SecretUrl,
 }
 
@@ -193,6 +194,17 @@ pub struct LogSettings {
     pub format: LogFormat,
     /// A level, or `target=level` pairs, comma-separated.
     pub filter: String,
+}
+
+impl RabbitmqSettings {
+    /// Whether each URL names one node: no comma is left in the part that says which.
+    pub(super) fn names_single_nodes(&self) -> bool {
+        split_urls(self.url.expose()).all(|url| {
+            let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+            let place = rest.rsplit_once('@').map_or(rest, |(_, place)| place);
+            !place.split(['/', '?']).next().unwrap_or_default().contains(',')
+        })
+    }
 }
 
 impl CoordinatorSettings {

@@ -8,7 +8,8 @@ use std::time::Duration;
 use serde::de::{Error as _, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// A server's URL. Display, Debug and serde show it without its password;
+/// A server's URL, or those of a cluster's nodes as [`split_urls`] reads them.
+/// Display, Debug and serde show it without its passwords;
 /// [`SecretUrl::expose`] is for the client that connects.
 #[derive(Clone, PartialEq, Eq, Deserialize)]
 #[serde(transparent)]
@@ -25,22 +26,45 @@ impl SecretUrl {
     }
 
     fn redacted(&self) -> String {
-        let url = hide_parameters(&self.0);
-        let Some((scheme, rest)) = url.split_once("://") else {
-            return match url.rsplit_once('@') {
-                Some((_, host)) => format!("***@{host}"),
-                None => url,
-            };
+        split_urls(&self.0).map(redacted).collect::<Vec<_>>().join(",")
+    }
+}
+
+/// What begins another URL behind a comma.
+const NEXT_NODE: [&str; 2] = ["amqp://", "amqps://"];
+
+/// The URLs of a cluster's nodes, separated by commas; a single URL is one of them. A comma counts only
+/// before another URL, as a password may hold one.
+pub fn split_urls(text: &str) -> impl Iterator<Item = &str> {
+    let mut rest = Some(text);
+    std::iter::from_fn(move || {
+        let text = rest.take()?;
+        let another = |at: &usize| {
+            let next = text[at + 1..].trim_start();
+            NEXT_NODE.iter().any(|scheme| next.starts_with(scheme))
         };
-        // The last @ ends the credentials even where a password holds a bare
-        // slash or @: better to hide too much.
-        match rest.rsplit_once('@') {
+        let comma = text.match_indices(',').map(|(at, _)| at).find(another);
+        rest = comma.map(|at| &text[at + 1..]);
+        Some(text[..comma.unwrap_or(text.len())].trim())
+    })
+}
+
+fn redacted(url: &str) -> String {
+    let url = hide_parameters(url);
+    let Some((scheme, rest)) = url.split_once("://") else {
+        return match url.rsplit_once('@') {
+            Some((_, host)) => format!("***@{host}"),
             None => url,
-            Some((credentials, host)) => match credentials.split_once(':') {
-                Some((user, _)) => format!("{scheme}://{user}:***@{host}"),
-                None => format!("{scheme}://{credentials}@{host}"),
-            },
-        }
+        };
+    };
+    // The last @ ends the credentials even where a password holds a bare
+    // slash or @: better to hide too much.
+    match rest.rsplit_once('@') {
+        None => url,
+        Some((credentials, host)) => match credentials.split_once(':') {
+            Some((user, _)) => format!("{scheme}://{user}:***@{host}"),
+            None => format!("{scheme}://{credentials}@{host}"),
+        },
     }
 }
 
@@ -245,6 +269,7 @@ mod tests {
             ("redis://:pa/s@s@h", "redis://:***@h"),
             ("redis+unix:///s?db=1&pass=x", "redis+unix:///s?db=1&pass=***"),
             ("user:secret@host", "***@host"),
+            ("amqp://a:b,c@h, amqps://d:e@i/v", "amqp://a:***@h,amqps://d:***@i/v"),
         ] {
             let secret = SecretUrl::new(url);
             assert_eq!(secret.to_string(), shown);
@@ -264,6 +289,18 @@ mod tests {
         ] {
             assert_eq!(SecretUrl::new(url).to_string(), shown);
         }
+    }
+
+    #[test]
+    fn a_comma_separates_urls_and_not_what_is_in_a_password() {
+        let split = |text| split_urls(text).collect::<Vec<_>>();
+        assert_eq!(split("amqp://h"), ["amqp://h"]);
+        assert_eq!(
+            split("amqp://u:a,b@h,amqp://i, amqps://j"),
+            ["amqp://u:a,b@h", "amqp://i", "amqps://j"]
+        );
+        assert_eq!(split("amqp://h,,amqp://i,"), ["amqp://h,", "amqp://i,"]);
+        assert_eq!(split(""), [""]);
     }
 
     #[test]

@@ -117,6 +117,16 @@ fn a_bad_value_names_its_key_and_where_it_came_from() {
 }
 
 #[test]
+fn each_node_has_a_url_of_its_own() {
+    let url = |value| load(None, &[("LONGSHORE__RABBITMQ__URL", value)], &[]);
+    url("amqp://u:a,b@h1/%2f, amqps://u:a,b@h2:5671/%2f").expect("two nodes");
+    for wrong in ["amqp://u:p@h1:5672,h2:5672/%2f", "amqp://h1,", "amqp://h1,,amqp://h2"] {
+        let error = url(wrong).expect_err(wrong);
+        assert!(error.starts_with("setting rabbitmq.url: must be a URL for each node"), "{error}");
+    }
+}
+
+#[test]
 fn claims_have_names_of_their_own() {
     let file = "[policy]\ncapabilities = [\"NET_ADMIN\"]\n[policy.claims]\nmy-data = \"/srv/a\"\n";
     let shared = [("LONGSHORE__POLICY__CLAIMS__SHARED", "nfs://nas/export")];
