@@ -13,7 +13,7 @@ use longshore_owner::{OwnerError, OwnerSettings};
 use longshore_server::{ServerError, ServerSettings};
 use longshore_store::{Seal, SealError, Store, StoreError, StoreSettings};
 use longshore_support::config::{ArchiveSettings, ConfigError, Settings};
-use longshore_support::retry::{self, Failure, Policy, Server};
+use longshore_support::retry::Policy;
 use longshore_support::telemetry::TelemetryError;
 use longshore_support::{chain::Chain, exit, shutdown, telemetry};
 use thiserror::Error;
@@ -102,11 +102,9 @@ async fn run(
         store.clone(),
         shutdown.clone(),
     );
-    // The publisher connects by itself, and again: without RabbitMQ Jobs are
-    // taken and read, and attempts wait for their tickets.
-    let rabbitmq = Server::new("RabbitMQ", broker.server());
+    // It connects by itself, and again: without RabbitMQ Jobs are taken and
+    // read, and attempts wait for their tickets.
     let publisher = Publisher::new(broker, &name);
-    let reached = reach(&rabbitmq, publisher.clone(), shutdown);
     let owner = longshore_owner::run(
         OwnerSettings { name, listen: settings.coordinator.listen.clone(), defaults, archive },
         store,
@@ -117,18 +115,8 @@ async fn run(
     // does.
     let server = ending(shutdown, async { server.await.map_err(ServeError::from) });
     let owner = ending(shutdown, async { owner.await.map_err(ServeError::from) });
-    let (server, owner, ()) = tokio::join!(server, owner, reached);
+    let (server, owner) = tokio::join!(server, owner);
     server.and(owner)
-}
-
-/// Tries RabbitMQ until it answers, so that an operator hears at once where it
-/// isn't, and not only when there is a ticket to publish.
-async fn reach(rabbitmq: &Server, publisher: Publisher, shutdown: &CancellationToken) {
-    // Its only error is that the program ends.
-    let _ = retry::forever(rabbitmq, Policy::SERVER, shutdown, || async {
-        publisher.check().await.map_err(|error| Failure::Transient(Chain(&error).to_string()))
-    })
-    .await;
 }
 
 /// Runs a part; its end is the end of all.

@@ -11,6 +11,7 @@ use tempfile::TempDir;
 use tokio::process::Command;
 
 use crate::program::{build, program, repository};
+use crate::rabbitmq::rabbitmqctl;
 use crate::suite::{self, Kept};
 use crate::teardown::Teardown;
 use crate::{Api, Background, Kubectl, Output, run, run_with_input, until};
@@ -22,6 +23,7 @@ pub struct Options {
     workers: u32,
     slots: u32,
     redis_url: Option<String>,
+    amqp_url: Option<String>,
     docker_host: Option<String>,
     /// Settings, as `LONGSHORE__SECTION__KEY`.
     env: BTreeMap<String, String>,
@@ -34,6 +36,7 @@ impl Default for Options {
             workers: 3,
             slots: 2,
             redis_url: None,
+            amqp_url: None,
             docker_host: None,
             env: BTreeMap::new(),
         };
@@ -55,6 +58,12 @@ impl Options {
     /// Another Redis than its own, such as a proxy before one.
     pub fn redis(mut self, url: impl Into<String>) -> Self {
         self.redis_url = Some(url.into());
+        self
+    }
+
+    /// Another RabbitMQ than its own, such as a cluster.
+    pub fn rabbitmq(mut self, url: impl Into<String>) -> Self {
+        self.amqp_url = Some(url.into());
         self
     }
 
@@ -115,9 +124,11 @@ impl Cluster {
         args.extend(["--workers", &workers, "--slots", &slots]);
         let coordinators = options.coordinators.to_string();
         args.extend(["--coordinators", &coordinators]);
-        for (flag, value) in
-            [("--redis-url", &options.redis_url), ("--docker-host", &options.docker_host)]
-        {
+        for (flag, value) in [
+            ("--redis-url", &options.redis_url),
+            ("--amqp-url", &options.amqp_url),
+            ("--docker-host", &options.docker_host),
+        ] {
             args.extend(value.iter().flat_map(|value| [flag, value]));
         }
         cluster.longshore(&args).await?.ok()?;
@@ -250,6 +261,11 @@ impl Cluster {
             lapin::Connection::connect(&url, lapin::ConnectionProperties::default()).await?;
         let channel = connection.create_channel().await?;
         Ok((connection, channel))
+    }
+
+    /// Runs `rabbitmqctl` against the cluster's own RabbitMQ.
+    pub async fn rabbitmqctl(&self, args: &[&str]) -> Result<String> {
+        rabbitmqctl(self.member("rabbitmq")?.pid, args).await
     }
 
     /// The log of a member so far.

@@ -7,6 +7,7 @@ mod faults {
     pub(crate) mod full;
     pub(crate) mod heartbeat;
     pub(crate) mod host;
+    pub(crate) mod rabbitmq;
     pub(crate) mod redis_cluster;
     pub(crate) mod releases;
     pub(crate) mod replies;
@@ -21,8 +22,8 @@ use anyhow::Result;
 use longshore_tests::Suite;
 
 use faults::{
-    adoption, coordinator, deadline, full, heartbeat, host, redis_cluster, releases, replies,
-    servers, worker,
+    adoption, coordinator, deadline, full, heartbeat, host, rabbitmq, redis_cluster, releases,
+    replies, servers, worker,
 };
 
 /// The longest come first, so that the others run beside them. Three at once: each has a cluster of its
@@ -34,6 +35,10 @@ fn main() -> Result<ExitCode> {
     suite.test("redis_or_rabbitmq_is_gone_for_5_s", servers::both_5_s);
     suite.test("a_master_of_a_redis_cluster_is_killed", redis_cluster::master_killed);
     suite.test("tickets_are_purged", servers::tickets_purged);
+    suite.test("a_node_of_rabbitmq_is_lost", rabbitmq::node_lost);
+    suite.test("rabbitmq_raises_an_alarm", rabbitmq::alarm);
+    suite.test("rabbitmq_closes_what_it_serves", rabbitmq::closes);
+    suite.test("a_ticket_that_no_worker_survives", rabbitmq::poison);
     suite.test("a_worker_is_killed", worker::killed);
     suite.test("a_worker_and_its_docker_daemon_are_killed", worker::killed_with_its_daemon);
     suite.test("every_lost_container_ends_at_its_deadline", deadline::met);

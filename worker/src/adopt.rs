@@ -154,6 +154,8 @@ fn hand_back(context: &Arc<Context>, held: Held, containers: Vec<Found>) {
         if let Err(error) = folder.end_now() {
             warn!(attempt = %held.attempt, %error, "the deadline can't be written");
         }
+        // A process that ended before it had made a container of it may have ended of it.
+        let host_lost = containers.is_empty();
         for Found { name, .. } in containers {
             if let Err(error) = context.runtime.remove(&name).await {
                 return warn!(attempt = %held.attempt, %error, "not removed; left to its lease");
@@ -163,7 +165,7 @@ fn hand_back(context: &Arc<Context>, held: Held, containers: Vec<Found>) {
         let outcome = Outcome::Disrupted {
             reason: "WorkerRestarted".into(),
             message: "the worker restarted and could not go on with the attempt".into(),
-            host_lost: false,
+            host_lost,
         };
         context.finish(&held.attempt, &held.token, &outcome, None, &[]).await;
     });

@@ -152,7 +152,8 @@ impl Keeper<'_> {
             let outcome = Outcome::Disrupted {
                 reason: START_FAILED.into(),
                 message: "the worker has nothing of the attempt".into(),
-                host_lost: false,
+                // Its predecessor may have ended of the claim itself.
+                host_lost: true,
             };
             let finished =
                 self.store.finish(&held.attempt, &held.token, &outcome, None, None, &[]).await;

@@ -19,6 +19,9 @@ use crate::context::Context;
 /// How long to wait after a claim that failed.
 const PAUSED: Duration = Duration::from_millis(500);
 
+/// How long a ticket whose claim failed keeps its slot, so that claims don't fail at full speed.
+const REFUSED: Duration = Duration::from_secs(2);
+
 /// Runs one slot until the worker drains; `first` is an attempt that it begins with.
 pub(crate) async fn run(context: Arc<Context>, first: Option<Attempt>) {
     if let Some(attempt) = first {
@@ -101,34 +104,31 @@ async fn claim(
                 return None;
             }
             Ok(Claimed::Fenced) => {
-                warn!(attempt = %key, "this worker is not enrolled; the ticket goes back");
+                warn!(attempt = %key, "this worker is not enrolled; the ticket waits");
                 context.attempts.suspect(key.job.shard);
-                give_back(slot, delivery).await;
+                // A claim before this one may have been granted: the lease counts from that.
                 sleep(PAUSED).await;
-                return None;
             }
             Err(failure) if failure.is_transient() => {
                 warn!(attempt = %key, error = %failure, "no answer to a claim");
                 sleep(delays.next().unwrap_or(PAUSED)).await;
             }
             Err(failure) => {
-                error!(attempt = %key, error = %failure, "a claim failed; the ticket goes back");
-                give_back(slot, delivery).await;
-                sleep(PAUSED).await;
+                // Not given back: RabbitMQ counts that as it counts workers that were lost with a ticket,
+                // and another worker would hear the same. Its owner publishes it again.
+                error!(attempt = %key, error = %failure, "a claim failed; the ticket is dropped");
+                sleep(REFUSED).await;
+                delivery.ack().await;
                 return None;
             }
         }
         if context.draining.is_cancelled() {
-            give_back(slot, delivery).await;
+            // The consumer first, or the ticket would come straight back.
+            slot.pause().await;
+            delivery.requeue().await;
             return None;
         }
     }
-}
-
-/// The consumer first, or the ticket would come straight back.
-async fn give_back(slot: &mut Slot, delivery: &Delivery) {
-    slot.pause().await;
-    delivery.requeue().await;
 }
 
 async fn begin(context: &Context, key: AttemptKey, grant: Grant, sent: u64, made: Claim) {

@@ -69,8 +69,9 @@ async fn revoke(
     let outcome = Outcome::Disrupted {
         reason: "WorkerLost".to_owned(),
         message: format!("worker {worker} did not renew its lease of {} s", lease.as_secs_f64()),
-        // Whether it was the worker alone or its host can't be told from here.
-        host_lost: attempt.started.is_some(),
+        // Whether it was the worker alone or its host can't be told from here; nor whether the attempt has
+        // to do with it, which may be so before its container starts, too.
+        host_lost: true,
     };
     let revoked = store.expire(term.epoch, &silent.session, silent.counter, held, &outcome).await?;
     match revoked {

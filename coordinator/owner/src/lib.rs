@@ -12,6 +12,7 @@
 //! | `term` | one term: what runs side by side in it |
 //! | `owner`, `jobs`, `compose`, `act` | the loop: read events, apply, commit, then act |
 //! | `tickets`, `outbox` | tickets and nudges to RabbitMQ, and tickets that were lost |
+//! | `set_aside` | tickets that no worker survives |
 //! | `expiry` | leases that have run out |
 //! | `forward` | changes to the log that watches read |
 //! | `archive` | finished attempts to the archive, and the wait for it before a Job is removed |
@@ -29,6 +30,7 @@ mod notes;
 mod outbox;
 mod owner;
 mod patient;
+mod set_aside;
 mod supervise;
 mod term;
 mod tickets;
@@ -75,5 +77,8 @@ pub async fn run(
     publisher: Publisher,
     shutdown: CancellationToken,
 ) -> Result<(), OwnerError> {
-    supervise::run(settings, store, publisher, shutdown).await
+    tokio::select! {
+        result = supervise::run(settings, store.clone(), publisher.clone(), shutdown) => result,
+        () = set_aside::run(&store, &publisher) => Ok(()),
+    }
 }

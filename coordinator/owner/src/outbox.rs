@@ -1,15 +1,13 @@
 //! What goes to RabbitMQ: beside the owner's loop, which must not wait for a broker that is slow.
 
 use std::collections::{BTreeSet, HashSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use longshore_broker::{BrokerError, Publisher, Ticket};
 use longshore_support::chain::Chain;
 use longshore_support::retry::Policy;
-use tokio::sync::Notify;
-use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 use tracing::{debug, info, warn};
 
 /// Tickets published in one round trip.
@@ -21,21 +19,23 @@ const WAITS: Policy = Policy::new(Duration::from_millis(100), Duration::from_sec
 #[derive(Clone, Debug)]
 pub(crate) struct Mail {
     waiting: Arc<Waiting>,
-    nudges: UnboundedSender<String>,
 }
 
 /// The end that publishes.
 #[derive(Debug)]
 pub(crate) struct Outbox {
     waiting: Arc<Waiting>,
-    nudges: UnboundedReceiver<String>,
 }
 
-/// Tickets to be published. However long the broker is away or takes nothing, each waits here once.
+/// What is to be published. However long the broker is away or takes nothing, each ticket and each nudge
+/// waits here once.
 #[derive(Debug, Default)]
 struct Waiting {
     tickets: Mutex<Tickets>,
     added: Notify,
+    /// The names of workers.
+    nudges: Mutex<BTreeSet<String>>,
+    nudged: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -54,8 +54,7 @@ struct Once {
 
 pub(crate) fn channel() -> (Mail, Outbox) {
     let waiting = Arc::<Waiting>::default();
-    let (nudges, nudges_end) = mpsc::unbounded_channel();
-    (Mail { waiting: waiting.clone(), nudges }, Outbox { waiting, nudges: nudges_end })
+    (Mail { waiting: waiting.clone() }, Outbox { waiting })
 }
 
 impl Mail {
@@ -71,8 +70,8 @@ impl Mail {
 
     /// Tells a worker to renew now. It hears the same at its next renewal anyway.
     pub(crate) fn nudge(&self, worker: String) {
-        // The other end is gone only when the term is over.
-        let _ = self.nudges.send(worker);
+        lock(&self.waiting.nudges).insert(worker);
+        self.waiting.nudged.notify_one();
     }
 }
 
@@ -85,23 +84,21 @@ impl Outbox {
                 publish(&self.waiting, publisher).await;
             }
         };
-        tokio::join!(tickets, nudge(self.nudges, publisher));
+        tokio::join!(tickets, nudge(&self.waiting, publisher));
     }
 }
 
 impl Waiting {
     fn add(&self, tickets: Vec<Ticket>, to: impl FnOnce(&mut Tickets) -> &mut Once) {
         if !tickets.is_empty() {
-            let mut all = self.tickets.lock().unwrap_or_else(PoisonError::into_inner);
-            to(&mut all).add(tickets);
+            to(&mut lock(&self.tickets)).add(tickets);
             self.added.notify_one();
         }
     }
 
     /// All that waits: to be published, and to be published if none waits in the queue.
     fn take(&self) -> (Vec<Ticket>, Vec<Ticket>) {
-        let mut all = self.tickets.lock().unwrap_or_else(PoisonError::into_inner);
-        let Tickets { publish, publish_if_idle } = std::mem::take(&mut *all);
+        let Tickets { publish, publish_if_idle } = std::mem::take(&mut *lock(&self.tickets));
         (publish.list, publish_if_idle.list)
     }
 }
@@ -154,18 +151,21 @@ async fn publish_batch(batch: &[Ticket], publisher: &Publisher) {
     }
 }
 
-async fn nudge(mut nudges: UnboundedReceiver<String>, publisher: &Publisher) {
-    while let Some(first) = nudges.recv().await {
-        let mut workers = BTreeSet::from([first]);
-        while let Ok(more) = nudges.try_recv() {
-            workers.insert(more);
-        }
+async fn nudge(waiting: &Waiting, publisher: &Publisher) {
+    loop {
+        waiting.nudged.notified().await;
+        let workers = std::mem::take(&mut *lock(&waiting.nudges));
         for worker in workers {
             if let Err(error) = publisher.nudge(&worker).await {
                 debug!(%worker, "not nudged: {}", Chain(&error));
             }
         }
     }
+}
+
+/// Nothing that holds one of these can panic half-way.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn say(error: &BrokerError) {

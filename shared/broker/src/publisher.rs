@@ -130,20 +130,27 @@ impl Link {
         &self,
         step: impl Future<Output = lapin::Result<T>>,
     ) -> Result<T, BrokerError> {
-        let mut step = pin!(step);
-        let mut blocked = self.blocked.clone();
-        let mut is_over = false;
-        loop {
-            let is_blocked = *blocked.borrow_and_update() && !is_over;
-            tokio::select! {
-                result = &mut step => {
-                    return result.map_err(|error| unusable(&self.server, error));
-                }
-                changed = blocked.changed(), if !is_over => is_over = changed.is_err(),
-                () = sleep(PATIENCE), if !is_blocked => {
-                    return Err(silent(&self.server, PATIENCE));
-                }
-            }
+        match patient(step, self.blocked.clone()).await {
+            Some(result) => result.map_err(|error| unusable(&self.server, error)),
+            None => Err(silent(&self.server, PATIENCE)),
+        }
+    }
+}
+
+/// What a step comes to; nothing if it takes longer than [`PATIENCE`] at a time while `blocked` is false.
+async fn patient<T>(
+    step: impl Future<Output = T>,
+    mut blocked: watch::Receiver<bool>,
+) -> Option<T> {
+    let mut step = pin!(step);
+    // Whether nobody says any more whether it is blocked: the connection has ended.
+    let mut is_over = false;
+    loop {
+        let is_blocked = *blocked.borrow_and_update() && !is_over;
+        tokio::select! {
+            result = &mut step => return Some(result),
+            changed = blocked.changed(), if !is_over => is_over = changed.is_err(),
+            () = sleep(PATIENCE), if !is_blocked => return None,
         }
     }
 }
@@ -212,4 +219,43 @@ async fn send(channel: &Channel, tickets: &[Ticket]) -> lapin::Result<Result<(),
         }
     }
     Ok(Ok(()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::pending;
+    use std::time::Duration;
+
+    use tokio::time::{Instant, advance};
+
+    use super::*;
+
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    #[tokio::test(start_paused = true)]
+    async fn a_step_is_waited_for_as_long_as_the_server_is_blocked() {
+        let (blocks, blocked) = watch::channel(true);
+        let step = tokio::spawn(patient(sleep(2 * HOUR), blocked.clone()));
+        sleep(2 * HOUR).await;
+        assert_eq!(step.await.expect("no panic"), Some(()), "taken while it is blocked");
+
+        let step = tokio::spawn(patient(pending::<()>(), blocked.clone()));
+        sleep(HOUR).await;
+        assert!(!step.is_finished(), "blocked");
+        let began = Instant::now();
+        blocks.send_replace(false);
+        assert_eq!(step.await.expect("no panic"), None, "silent, and not blocked");
+        assert_eq!(began.elapsed(), PATIENCE);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_that_has_ended_is_not_blocked() {
+        let (blocks, blocked) = watch::channel(true);
+        let step = tokio::spawn(patient(pending::<()>(), blocked));
+        advance(HOUR).await;
+        drop(blocks);
+        let began = Instant::now();
+        assert_eq!(step.await.expect("no panic"), None);
+        assert_eq!(began.elapsed(), PATIENCE);
+    }
 }

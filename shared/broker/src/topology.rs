@@ -2,23 +2,24 @@
 //!
 //! | queue | what is in it |
 //! | --- | --- |
-//! | `longshore.tickets` | tickets for all workers |
-//! | `longshore.tickets.dead` | tickets that came back unanswered too often, and messages that no worker can read; coordinators empty it |
-//! | `longshore.unreadable` | messages that no coordinator can read either, kept for whoever looks |
+//! | `longshore.tickets.v2` | tickets for all workers |
+//! | `longshore.tickets.v2.dead` | tickets that came back unanswered too often, and messages that no worker can read; coordinators empty it |
+//! | `longshore.tickets.v2.unreadable` | messages that no coordinator can read either, kept for whoever looks |
 //!
 //! All are quorum queues, so that a cluster has them on each of its nodes.
+//!
+//! RabbitMQ refuses to declare a queue that exists with other arguments, so their names have a number that
+//! rises with any change of an argument: an upgrade finds no queue that it would have to delete under a
+//! program of the release before. Tickets left in the queue of another number are published again by their
+//! owners, as if they were lost.
 
-use lapin::options::{
-    ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions, QueueDeleteOptions,
-};
-use lapin::protocol::{AMQPErrorKind, AMQPSoftError};
+use lapin::options::{ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions};
 use lapin::types::{AMQPValue, FieldTable};
-use lapin::{Channel, Connection, ErrorKind, ExchangeKind};
-use tracing::warn;
+use lapin::{Channel, Connection, ExchangeKind};
 
-pub(crate) const TICKETS: &str = "longshore.tickets";
-pub(crate) const DEAD: &str = "longshore.tickets.dead";
-const UNREADABLE: &str = "longshore.unreadable";
+pub(crate) const TICKETS: &str = "longshore.tickets.v2";
+pub(crate) const DEAD: &str = "longshore.tickets.v2.dead";
+const UNREADABLE: &str = "longshore.tickets.v2.unreadable";
 /// Nudges to single workers, by name.
 pub(crate) const CONTROL: &str = "longshore.control";
 /// How often a ticket may come back unanswered before it is set aside. Said explicitly because RabbitMQ's
@@ -28,22 +29,16 @@ pub(crate) const DELIVERY_LIMIT: i32 = 20;
 const KEPT: i32 = 10_000;
 
 /// Opens a channel and declares everything; doing it again changes nothing.
-///
-/// Queues that another release declared in another way are made anew: tickets that were in them are
-/// published again by their owners.
 pub(crate) async fn open(connection: &Connection) -> lapin::Result<Channel> {
     let channel = connection.create_channel().await?;
-    match declare(&channel).await {
-        Ok(()) => return Ok(channel),
-        Err(error) if !is_declared_otherwise(&error) => return Err(error),
-        Err(error) => warn!("the queues are of another release, and are made anew: {error}"),
-    }
-    // The server closes a channel with its refusal.
-    let channel = connection.create_channel().await?;
-    for queue in [TICKETS, DEAD, UNREADABLE] {
-        channel.queue_delete(queue.into(), QueueDeleteOptions::default()).await?;
-    }
-    declare(&channel).await?;
+    // What is refused or returned too often goes on to the queue named last.
+    quorum(&channel, UNREADABLE, &[("x-max-length", number(KEPT))], None).await?;
+    quorum(&channel, DEAD, &[("x-max-length", number(KEPT))], Some(UNREADABLE)).await?;
+    quorum(&channel, TICKETS, &[], Some(DEAD)).await?;
+    let durable = ExchangeDeclareOptions { durable: true, ..Default::default() };
+    channel
+        .exchange_declare(CONTROL.into(), ExchangeKind::Direct, durable, FieldTable::default())
+        .await?;
     Ok(channel)
 }
 
@@ -65,17 +60,6 @@ pub(crate) async fn declare_control(channel: &Channel, worker: &str) -> lapin::R
     Ok(name)
 }
 
-async fn declare(channel: &Channel) -> lapin::Result<()> {
-    // What is refused or returned too often goes on to the queue named last.
-    quorum(channel, UNREADABLE, &[("x-max-length", number(KEPT))], None).await?;
-    quorum(channel, DEAD, &[("x-max-length", number(KEPT))], Some(UNREADABLE)).await?;
-    quorum(channel, TICKETS, &[], Some(DEAD)).await?;
-    let durable = ExchangeDeclareOptions { durable: true, ..Default::default() };
-    channel
-        .exchange_declare(CONTROL.into(), ExchangeKind::Direct, durable, FieldTable::default())
-        .await
-}
-
 async fn quorum(
     channel: &Channel,
     name: &str,
@@ -95,11 +79,6 @@ async fn quorum(
     }
     let durable = QueueDeclareOptions { durable: true, ..Default::default() };
     channel.queue_declare(name.into(), durable, arguments).await.map(drop)
-}
-
-fn is_declared_otherwise(error: &lapin::Error) -> bool {
-    let otherwise = AMQPErrorKind::Soft(AMQPSoftError::PRECONDITIONFAILED);
-    matches!(error.kind(), ErrorKind::ProtocolError(error) if *error.kind() == otherwise)
 }
 
 fn text(value: &str) -> AMQPValue {

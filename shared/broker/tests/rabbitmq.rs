@@ -11,7 +11,7 @@ use futures::StreamExt;
 use lapin::options::{
     BasicConsumeOptions, BasicPublishOptions, BasicQosOptions, QueueDeclareOptions,
 };
-use lapin::types::{AMQPValue, FieldTable};
+use lapin::types::FieldTable;
 use lapin::{BasicProperties, Channel, Connection, ConnectionProperties};
 use longshore_broker::{
     BrokerSettings, Consumer, Delivery, Publisher, SetAside, Slot, Ticket, hear_set_aside,
@@ -22,6 +22,10 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 const BOUND: Duration = Duration::from_secs(30);
+
+const TICKETS: &str = "longshore.tickets.v2";
+const DEAD: &str = "longshore.tickets.v2.dead";
+const UNREADABLE: &str = "longshore.tickets.v2.unreadable";
 
 fn ticket(index: u32) -> Ticket {
     Ticket::new(Format::newest(), 1, "uid", index, 1)
@@ -98,17 +102,6 @@ async fn tickets_and_nudges_pass_and_survive_a_restart() {
 #[tokio::test]
 async fn what_no_reader_survives_or_can_read_is_set_aside() {
     let server = RabbitMq::start().await;
-    // What another release may have left.
-    let (_other, channel) = connect(&server).await;
-    channel
-        .queue_delete("longshore.tickets".into(), Default::default())
-        .await
-        .expect("the old queue");
-    let mut arguments = FieldTable::default();
-    arguments.insert("x-queue-type".into(), AMQPValue::LongString("quorum".into()));
-    arguments.insert("x-delivery-limit".into(), AMQPValue::LongInt(50));
-    declare(&channel, "longshore.tickets", arguments).await;
-
     // A node that is gone costs the next one a moment.
     let urls = format!("amqp://guest:guest@127.0.0.1:1/%2f,{}", server.url());
     let settings = BrokerSettings::new(&urls).expect("two URLs");
@@ -118,8 +111,11 @@ async fn what_no_reader_survives_or_can_read_is_set_aside() {
     let (sender, mut heard) = mpsc::unbounded_channel();
     let listener = publisher.clone();
     tokio::spawn(async move {
-        hear_set_aside(&listener, |ticket| std::future::ready(sender.send(ticket).expect("heard")))
-            .await;
+        hear_set_aside(&listener, |ticket| {
+            sender.send(ticket).expect("heard");
+            std::future::ready(())
+        })
+        .await;
     });
     // Each reader takes what it is given and is lost. The first leaves it to the others.
     for _ in 0..21 {
@@ -135,10 +131,11 @@ async fn what_no_reader_survives_or_can_read_is_set_aside() {
     let mut slot = consumer.slot();
     assert_eq!(next(&mut slot, "the other").await.ticket, ticket(1));
     slot.pause().await;
+    let (_other, channel) = connect(&server).await;
     channel
         .basic_publish(
             "".into(),
-            "longshore.tickets".into(),
+            TICKETS.into(),
             BasicPublishOptions::default(),
             b"no ticket",
             BasicProperties::default(),
@@ -147,12 +144,12 @@ async fn what_no_reader_survives_or_can_read_is_set_aside() {
         .expect("published");
     let reader = tokio::spawn(async move { slot.next().await });
     let kept = async {
-        while depth(&channel, "longshore.unreadable").await != 1 {
+        while depth(&channel, UNREADABLE).await != 1 {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     };
     timeout(BOUND, kept).await.expect("kept for a look");
-    assert_eq!(depth(&channel, "longshore.tickets.dead").await, 0);
+    assert_eq!(depth(&channel, DEAD).await, 0);
     assert_eq!(heard.try_recv().ok(), None);
     reader.abort();
     shutdown.cancel();
@@ -163,11 +160,6 @@ async fn connect(server: &RabbitMq) -> (Connection, Channel) {
     let connection = Connection::connect(&server.url(), properties).await.expect("connected");
     let channel = connection.create_channel().await.expect("a channel");
     (connection, channel)
-}
-
-async fn declare(channel: &Channel, queue: &str, arguments: FieldTable) {
-    let durable = QueueDeclareOptions { durable: true, ..Default::default() };
-    channel.queue_declare(queue.into(), durable, arguments).await.expect("declared");
 }
 
 async fn depth(channel: &Channel, queue: &str) -> u32 {
@@ -182,7 +174,7 @@ async fn read_and_be_lost(server: &RabbitMq, expected: Ticket) {
     channel.basic_qos(1, BasicQosOptions::default()).await.expect("prefetch");
     let mut messages = channel
         .basic_consume(
-            "longshore.tickets".into(),
+            TICKETS.into(),
             "reader".into(),
             BasicConsumeOptions::default(),
             FieldTable::default(),

@@ -14,6 +14,9 @@ pub enum Event {
     SpecChanged(Box<Spec>),
     /// A client deleted the Job.
     DeleteRequested,
+    /// The ticket of an offered attempt is out of the queue: so many workers took it, one after the other,
+    /// and each was lost before it claimed the attempt or gave the ticket back.
+    TicketSetAside { index: Index, attempt: u32, readers: u32 },
     /// A worker claimed an offered attempt.
     Claimed { index: Index, attempt: u32, worker: String, token: String },
     /// The attempt's container started.

@@ -85,7 +85,7 @@ pub struct Live {
     /// Disruptions of this index in a row, for their back-off.
     #[serde(rename = "d", default, skip_serializing_if = "is_zero")]
     pub disruptions: u32,
-    /// Disruptions that took a running container with its host or daemon, for the cap.
+    /// Disruptions that took the worker, its host or its daemon with them, for the cap.
     #[serde(rename = "l", default, skip_serializing_if = "is_zero")]
     pub losses: u32,
     /// When a waiting index is due, or the next in-place restart of a claimed one.
@@ -250,7 +250,8 @@ pub enum Outcome {
         reason: String,
         #[serde(rename = "m", default, skip_serializing_if = "String::is_empty")]
         message: String,
-        /// Whether a host or daemon was lost while the container ran: only that counts for the cap.
+        /// Whether the worker that had the attempt, its host or its daemon went down with it: only that
+        /// counts for the cap.
         #[serde(rename = "h", default)]
         host_lost: bool,
     },

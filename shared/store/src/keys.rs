@@ -5,7 +5,7 @@
 //! | --- | --- | --- |
 //! | `ls:{07}:meta` | hash | `owner`, `epoch`, `beat`, `base` (the run of Redis that the owner loaded from), `pos` (stream position accounted for), `run` (the run for which claims are granted), `inc` and `ctr` (the token), `moves` (source of the sessions' counters), `own`, `commit` (ids of the last requests) |
 //! | `ls:{07}:names` | hash | `namespace/name` -> uid |
-//! | `ls:{07}:in` | stream | what the owner reads: `t` (job, pod, claim, start, fail, end), `u` uid, `i` index, `n` attempt, `d` data |
+//! | `ls:{07}:in` | stream | what the owner reads: `t` (job, pod, aside, claim, start, fail, end), `u` uid, `i` index, `n` attempt, `d` data |
 //! | `ls:{07}:out` | stream | changes on their way to the log: `k` kind, `v` verb, `u`, `ns`, `name`, `i`, `n`, `id`, `q` (the Job's seq), `o` (last state) |
 //! | `ls:{07}:workers` | hash | worker -> its session |
 //! | `ls:{07}:sessions` | hash | session -> a counter that each renewal and claim moves to a value never seen before |

@@ -208,6 +208,28 @@ impl Store {
         Ok(entries.into_iter().map(row).collect())
     }
 
+    /// Tells the owner of an attempt that so many workers were lost with its ticket, one after the other,
+    /// before any of them claimed it; `false` if the attempt is offered no more.
+    ///
+    /// # Errors
+    /// [`StoreError`], as every call.
+    pub async fn tell_set_aside(
+        &self,
+        attempt: &AttemptKey,
+        readers: u32,
+    ) -> Result<bool, StoreError> {
+        let doing = "tell of a ticket that was set aside";
+        let mut call = scripts::ASIDE.prepare_invoke();
+        call.key(keys::prefix(attempt.job.shard)).arg(&attempt.job.uid).arg(attempt.index);
+        call.arg(attempt.attempt).arg(readers);
+        let reply: String = self.call(doing, &call).await?;
+        match reply.as_str() {
+            "told" => Ok(true),
+            "void" => Ok(false),
+            _ => Err(self.odd(doing, &reply)),
+        }
+    }
+
     /// Stops an attempt: withdraws an offered one, marks a claimed one.
     ///
     /// # Errors
@@ -359,6 +381,7 @@ fn reported(entry: &Entry) -> Option<Reported> {
         None => Data::default(),
     };
     Some(Reported::Attempt(match kind.as_str() {
+        "aside" => Event::TicketSetAside { index, attempt, readers: data.r },
         "claim" => Event::Claimed { index, attempt, worker: data.w, token: data.t },
         "pod" => Event::PodDeleted {
             index,

@@ -47,6 +47,7 @@ other_scripts! { "#!lua\n"
 
 shard_scripts! { "#!lua flags=allow-oom\n"
     ACCEPT = "accept.lua";
+    ASIDE = "aside.lua";
     BEAT = "beat.lua";
     CLAIM = "claim.lua";
     COMMIT = "commit.lua";

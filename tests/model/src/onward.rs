@@ -3,7 +3,7 @@
 use crate::action::{Action, actions, take};
 use crate::state::State;
 use crate::words::Outcome;
-use crate::worker::Stage;
+use crate::worker::{Life, Slot, Stage, Which};
 use crate::{Protocol, host, owner, server, worker};
 
 /// More steps than any way to the end has.
@@ -62,6 +62,14 @@ fn workers(state: &State, at: u8, step: worker::Step) -> Option<u8> {
         | worker::Step::HandBackLate(_)
         | worker::Step::Crash(_) => None,
         worker::Step::Hear(_) => Some(1),
+        worker::Step::Answer(Which::Slot(slot)) => {
+            let waits = matches!(worker.slots[slot], Slot::Claiming { .. });
+            // One that has heard that it isn't enrolled waits for its renewal first.
+            let fenced = worker.suspect
+                && worker.life == Life::Up
+                && state.redis.sessions[usize::from(at)] != worker.session;
+            (!waits || !fenced).then_some(2)
+        }
         worker::Step::Answer(_) => Some(2),
         worker::Step::Renew => {
             let unsure = worker.attempts().any(|attempt| attempt.stage == Stage::Claimed);

@@ -5,13 +5,11 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use lapin::options::{QueueDeleteOptions, QueuePurgeOptions};
 use longshore_tests::history::now;
-use longshore_tests::{Traffic, secs};
+use longshore_tests::{TICKETS, Traffic, secs};
 use rustix::process::Signal;
 use tokio::time::sleep;
 
 use crate::chaos::fleet::{Fleet, Host, LEASE};
-
-const TICKETS: &str = "longshore.tickets";
 
 /// A fault of one host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -5,7 +5,7 @@ use bollard::query_parameters::ListContainersOptionsBuilder;
 use lapin::options::QueueDeclareOptions;
 use lapin::types::FieldTable;
 use longshore_tests::history::Leftovers;
-use longshore_tests::{docker, secs, until};
+use longshore_tests::{TICKETS, docker, secs, until};
 use redis::AsyncCommands;
 
 use crate::chaos::fleet::Fleet;
@@ -43,7 +43,7 @@ async fn look(fleet: &Fleet) -> Result<Leftovers> {
     }
     let (_connection, channel) = fleet.rabbitmq().await?;
     let passive = QueueDeclareOptions { passive: true, durable: true, ..Default::default() };
-    let queue = channel.queue_declare("longshore.tickets".into(), passive, FieldTable::default());
+    let queue = channel.queue_declare(TICKETS.into(), passive, FieldTable::default());
     left.tickets = queue.await?.message_count();
     Ok(left)
 }

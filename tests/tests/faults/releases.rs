@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, ensure};
 use lapin::options::{BasicGetOptions, BasicNackOptions};
-use longshore_tests::{Cluster, Options, Witness, secs, until};
+use longshore_tests::{Cluster, Options, TICKETS, Witness, secs, until};
 use redis::AsyncCommands;
 use serde_json::Value;
 
@@ -73,7 +73,7 @@ async fn format(cluster: &Cluster) -> Result<u16> {
 /// A ticket of the queue, which goes back there.
 async fn look_at_ticket(cluster: &Cluster) -> Result<Result<Value, &'static str>> {
     let (_connection, channel) = cluster.rabbitmq().await?;
-    let got = channel.basic_get("longshore.tickets".into(), BasicGetOptions::default()).await?;
+    let got = channel.basic_get(TICKETS.into(), BasicGetOptions::default()).await?;
     let Some(message) = got else { return Ok(Err("no ticket")) };
     let ticket = serde_json::from_slice(&message.data).context("a ticket")?;
     message.acker.nack(BasicNackOptions { requeue: true, multiple: false }).await?;

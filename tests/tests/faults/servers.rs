@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, bail, ensure};
 use lapin::options::QueuePurgeOptions;
-use longshore_tests::{Cluster, Options, Witness, secs};
+use longshore_tests::{Cluster, Options, TICKETS, Witness, secs};
 use rustix::process::Signal;
 
 use super::steady::Steady;
@@ -35,8 +35,7 @@ pub(crate) async fn tickets_purged() -> Result<()> {
     let job = Steady::start(&cluster, "purged", 24, 12, &[2]).await?;
     job.in_mid_run(3).await?;
     let (_connection, channel) = cluster.rabbitmq().await?;
-    let purged =
-        channel.queue_purge("longshore.tickets".into(), QueuePurgeOptions::default()).await?;
+    let purged = channel.queue_purge(TICKETS.into(), QueuePurgeOptions::default()).await?;
     ensure!(purged > 0, "there was nothing to purge");
     for job in [&job, &load] {
         let disrupted = job.judge(&witness, secs(90)).await?;

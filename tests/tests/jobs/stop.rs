@@ -3,7 +3,7 @@
 use anyhow::{Context, Result, ensure};
 use futures::StreamExt;
 use lapin::options::QueueDeclareOptions;
-use longshore_tests::{Cluster, Job, Witness, condition, docker, secs, until};
+use longshore_tests::{Cluster, Job, TICKETS, Witness, condition, docker, secs, until};
 use redis::AsyncCommands;
 use serde_json::{Value, json};
 
@@ -125,7 +125,6 @@ async fn containers_of(uid: &str) -> Result<usize> {
 async fn waiting_tickets(cluster: &Cluster) -> Result<u32> {
     let (_connection, channel) = cluster.rabbitmq().await?;
     let passive = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
-    let queue =
-        channel.queue_declare("longshore.tickets".into(), passive, Default::default()).await?;
+    let queue = channel.queue_declare(TICKETS.into(), passive, Default::default()).await?;
     Ok(queue.message_count())
 }

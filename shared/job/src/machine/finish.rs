@@ -4,7 +4,7 @@
 //! stopped; and only when nothing is left the terminal condition follows.
 
 use super::{Job, Step};
-use crate::{Condition, ConditionType, Index, Millis, RestartPolicy, Severity};
+use crate::{Condition, ConditionType, Millis, RestartPolicy, Severity};
 
 const BACKOFF_LIMIT_EXCEEDED: &str = "BackoffLimitExceeded";
 const DEADLINE_EXCEEDED: &str = "DeadlineExceeded";
@@ -49,14 +49,10 @@ impl Job {
         }
     }
 
-    /// Longshore's own reason to fail: an index lost its host or daemon too often while it ran.
-    pub(super) fn disrupted_too_often(&mut self, index: Index, step: &mut Step) {
+    /// Longshore's own reason to fail: an index lost its worker, host or daemon too often.
+    pub(super) fn disrupted_too_often(&mut self, message: &str, step: &Step) {
         if !self.is_decided() {
-            let allowed = self.spec.max_disruptions;
-            let message = format!(
-                "Index {index} lost its host or container engine more than {allowed} times"
-            );
-            self.fail(DISRUPTED_TOO_OFTEN, &message, step.now);
+            self.fail(DISRUPTED_TOO_OFTEN, message, step.now);
         }
     }
 

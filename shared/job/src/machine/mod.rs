@@ -109,6 +109,9 @@ impl Job {
                 self.fit_range(&mut step);
             }
             Event::DeleteRequested => self.header.deleting = true,
+            Event::TicketSetAside { index, attempt, readers } => {
+                self.ticket_set_aside(index, attempt, readers, &step);
+            }
             Event::Claimed { index, attempt, worker, token } => {
                 self.claimed(index, attempt, worker, token, now);
             }

@@ -10,6 +10,27 @@ const DISRUPTION_BASE: Millis = 1_000;
 const DISRUPTION_CAP: Millis = 60_000;
 
 impl Job {
+    /// A ticket that no worker survives ends the Job, as it would go round for ever. An attempt that was
+    /// claimed, stopped or replaced meanwhile is not concerned: a worker that is lost gives back all the
+    /// tickets that it has.
+    pub(super) fn ticket_set_aside(
+        &mut self,
+        index: Index,
+        attempt: u32,
+        readers: u32,
+        step: &Step,
+    ) {
+        let live = self.current(index, attempt);
+        let offered = live.is_some_and(|live| live.phase == Phase::Offered && live.stop.is_none());
+        if offered && !self.must_stop() {
+            let message = format!(
+                "No worker survived reading the ticket of index {index}: {readers} were lost with it, \
+                 one after the other"
+            );
+            self.disrupted_too_often(&message, step);
+        }
+    }
+
     pub(super) fn claimed(
         &mut self,
         index: Index,
@@ -141,8 +162,8 @@ impl Job {
         self.retry_or_fail(ended.index, verdict == Verdict::FailIndex, next, step);
     }
 
-    /// A disruption counts against no limit, unless a policy wants it to. Only what looks like a container
-    /// that takes its host down time and again ends the Job.
+    /// A disruption counts against no limit, unless a policy wants it to. Only what looks like an attempt
+    /// that takes its worker or host down time and again ends the Job.
     fn disruption(&mut self, ended: &Ended<'_>, step: &mut Step) {
         self.header.disruptions = self.header.disruptions.saturating_add(1);
         let live = ended.live;
@@ -165,7 +186,12 @@ impl Job {
             Some(verdict) => self.failure(ended, verdict, step),
         }
         if live.losses > self.spec.max_disruptions && !self.header.deleting {
-            self.disrupted_too_often(ended.index, step);
+            let allowed = self.spec.max_disruptions;
+            let index = ended.index;
+            let message = format!(
+                "Index {index} lost its worker, host or container engine more than {allowed} times"
+            );
+            self.disrupted_too_often(&message, step);
         }
     }
 

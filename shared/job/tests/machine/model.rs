@@ -17,6 +17,7 @@ enum Step {
     Act,
     ChangeOwner,
     Claim(usize),
+    SetAside(usize),
     Start(usize),
     FailInPlace(usize),
     Finish(usize, Outcome),
@@ -148,6 +149,7 @@ fn step() -> impl Strategy<Value = Step> {
         6 => Just(Step::Act),
         1 => Just(Step::ChangeOwner),
         8 => n.clone().prop_map(Step::Claim),
+        1 => n.clone().prop_map(Step::SetAside),
         5 => n.clone().prop_map(Step::Start),
         3 => n.clone().prop_map(Step::FailInPlace),
         6 => (n.clone(), outcome).prop_map(|(n, outcome)| Step::Finish(n, outcome)),
@@ -171,6 +173,7 @@ fn take(world: &mut World, step: Step) {
         Step::Act => world.act(),
         Step::ChangeOwner => world.change_owner(),
         Step::Claim(n) => world.claim(n),
+        Step::SetAside(n) => world.set_aside(n),
         Step::Start(n) => world.start(n),
         Step::FailInPlace(n) => {
             if world.spec.restart_policy == RestartPolicy::OnFailure {
@@ -241,7 +244,7 @@ fn check_decision(world: &World, old: &Header) {
     let (header, spec) = (world.job.header(), world.job.spec());
     let expected = world.reference.reason(spec, header.active);
     match decision(header) {
-        // By time or by lost hosts, of which the reference knows nothing.
+        // By time or by lost hosts and workers, of which the reference knows nothing.
         Some("DeadlineExceeded" | "DisruptedTooOften") => {
             assert_ne!(expected, Some("PodFailurePolicy"));
         }

@@ -1,4 +1,6 @@
-use longshore_job::{Event, IndexSet, Job, Outcome, RestartDue, RestartPolicy, Spec};
+use longshore_job::{
+    ConditionType, Event, IndexSet, Job, Outcome, RestartDue, RestartPolicy, Spec,
+};
 
 use crate::bench::*;
 
@@ -88,6 +90,52 @@ fn a_container_that_takes_its_host_down_ends_the_job() {
     assert!(b.job.is_finished());
     assert_eq!(b.conditions()[0].1, "DisruptedTooOften");
     assert_eq!(b.job.header().failed, 0);
+}
+
+#[test]
+fn an_attempt_that_takes_its_worker_down_before_it_starts_ends_the_job() {
+    let mut b = Bench::new(Spec { max_disruptions: 2, ..indexed(1, 1) });
+    for _ in 0..3 {
+        assert!(!b.job.is_finished());
+        b.claim(0);
+        b.end(0, lost(true));
+        b.pass(60 * SECOND);
+    }
+    assert_eq!(b.conditions()[0].1, "DisruptedTooOften");
+    let message = "Index 0 lost its worker, host or container engine more than 2 times";
+    assert_eq!(b.message(ConditionType::Failed), message);
+}
+
+#[test]
+fn a_ticket_that_no_worker_survives_ends_the_job() {
+    let mut b = Bench::new(indexed(3, 2));
+    b.start(1);
+    b.apply(Event::TicketSetAside { index: 0, attempt: 1, readers: 21 });
+    assert_eq!(b.stops(), [0, 1], "nothing of the Job goes on");
+    b.end(0, STOPPED);
+    b.end(1, TERMINATED);
+    assert_eq!(b.conditions()[0].1, "DisruptedTooOften");
+    let message = "No worker survived reading the ticket of index 0: 21 were lost with it, one after the other";
+    assert_eq!(b.message(ConditionType::Failed), message);
+    assert!(b.reports().contains(&"DisruptedTooOften"), "the user is told by an event, too");
+}
+
+#[test]
+fn a_ticket_that_a_lost_worker_gave_back_is_void() {
+    let mut b = Bench::new(indexed(4, 4));
+    b.start(0);
+    b.end(1, lost(true));
+    b.delete(2, 30);
+    b.start(3);
+    b.end(3, exit(0));
+    for (index, attempt) in [(0, 1), (1, 1), (2, 1), (3, 1), (0, 2), (9, 1)] {
+        let delta = b.apply(Event::TicketSetAside { index, attempt, readers: 21 });
+        assert!(
+            delta.changes_nothing() && delta.actions.is_empty(),
+            "{index}.{attempt}: {delta:?}"
+        );
+    }
+    assert_eq!(b.conditions(), []);
 }
 
 #[test]

@@ -104,6 +104,14 @@ impl World {
         self.stream.push_back(Event::Claimed { index, attempt, worker, token });
     }
 
+    /// The ticket of the n-th attempt that is offered or claimed is set aside.
+    pub(crate) fn set_aside(&mut self, n: usize) {
+        let in_flight = |live: &Live| matches!(live.phase, Phase::Offered | Phase::Claimed);
+        let Some(index) = self.nth(n, in_flight) else { return };
+        let attempt = self.record(index).attempt.number;
+        self.stream.push_back(Event::TicketSetAside { index, attempt, readers: 21 });
+    }
+
     pub(crate) fn start(&mut self, n: usize) {
         let claimed = |live: &Live| live.phase == Phase::Claimed && live.attempt.started.is_none();
         let Some(index) = self.nth(n, claimed) else { return };
@@ -172,6 +180,16 @@ impl World {
         let before = (self.job.header().clone(), self.job.spec().clone());
         let delta = self.job.apply(event.clone(), self.now);
         self.check(&before.0, &before.1, &delta);
+        if let Event::TicketSetAside { index, attempt, .. } = event
+            && !before.0.is(ConditionType::FailureTarget)
+            && self.job.header().is(ConditionType::FailureTarget)
+        {
+            let offered = self
+                .job
+                .live(index)
+                .is_some_and(|live| live.attempt.number == attempt && live.phase == Phase::Offered);
+            assert!(offered, "a ticket that was claimed or replaced is void");
+        }
         if event != Event::Loaded {
             let mut again = self.job.clone();
             let repeat = again.apply(event, self.now);

@@ -198,6 +198,28 @@ async fn stopping_withdraws_an_offer_and_marks_a_claim() {
 }
 
 #[tokio::test]
+async fn a_ticket_that_was_set_aside_is_told_of_while_its_attempt_is_offered() {
+    let mut world = World::new().await;
+    let (store, shard) = (world.store.clone(), world.shard());
+    let offered = world.offer(0, 1).await;
+    let (claimed, grant) = world.running(1, 1).await;
+    let other = world.job.attempt(0, 2);
+    let mut gone = offered.clone();
+    gone.job.uid = "no-such-job".into();
+    for void in [&claimed, &other, &gone] {
+        assert!(!store.tell_set_aside(void, 21).await.unwrap(), "{void}");
+    }
+    store.finish(&claimed, &grant.token, &exited(0), None, None, &[]).await.unwrap();
+    assert!(!store.tell_set_aside(&claimed, 21).await.unwrap());
+    assert!(store.tell_set_aside(&offered, 21).await.unwrap());
+    let told = store.read_in(shard, StreamId::START, Duration::ZERO, 10).await.unwrap();
+    let set_aside = Event::TicketSetAside { index: 0, attempt: 1, readers: 21 };
+    assert_eq!(told.last().unwrap().what, Some(Reported::Attempt(set_aside)));
+    assert_eq!(world.live(0).await.unwrap().phase, Phase::Offered, "the owner decides");
+    assert_eq!(world.told().await, ["job", "claim", "end", "aside"]);
+}
+
+#[tokio::test]
 async fn a_restart_is_granted_to_a_claimed_attempt() {
     let world = World::new().await;
     let offered = world.offer(0, 1).await;

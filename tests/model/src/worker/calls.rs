@@ -145,7 +145,7 @@ pub(super) fn hear(state: &mut State, guards: &Guards, at: u8, which: Which) {
 
 fn claimed(state: &mut State, guards: &Guards, at: u8, slot: usize, reply: Claimed) {
     let worker = &mut state.workers[usize::from(at)];
-    let Slot::Claiming { ticket, age, .. } = worker.slots[slot] else { return };
+    let Slot::Claiming { ticket, age, claim, .. } = worker.slots[slot] else { return };
     match reply {
         Claimed::Granted(token) => {
             let grant = Grant { index: ticket.index, attempt: ticket.attempt, token };
@@ -155,10 +155,14 @@ fn claimed(state: &mut State, guards: &Guards, at: u8, slot: usize, reply: Claim
         }
         // Of a paused shard: its owner publishes what is offered once it grants claims.
         Claimed::Refused | Claimed::Paused => worker.slots[slot] = Slot::Idle,
-        Claimed::Fenced => {
+        Claimed::Fenced if worker.life == Life::Leaving => {
             worker.slots[slot] = Slot::Idle;
-            worker.suspect = true;
             state.put_ticket(ticket);
+        }
+        // One of the calls before may have been granted: the lease counts from the first.
+        Claimed::Fenced => {
+            worker.slots[slot] = Slot::Claiming { ticket, claim, age, call: Call::Sent };
+            worker.suspect = true;
         }
     }
 }
