@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use lapin::Channel;
 use lapin::options::{QueueDeleteOptions, QueuePurgeOptions};
 use longshore_tests::history::now;
-use longshore_tests::{TICKETS, Traffic, secs};
+use longshore_tests::{TICKETS, Traffic, secs, until};
 use rustix::process::Signal;
 use tokio::time::sleep;
 
@@ -207,12 +208,18 @@ impl OfServers {
                 fleet.start_member("rabbitmq").await?;
             }
             Self::TicketsPurged => {
-                let (_connection, channel) = fleet.rabbitmq().await?;
-                channel.queue_purge(TICKETS.into(), QueuePurgeOptions::default()).await?;
+                let purge = QueuePurgeOptions::default();
+                on_channel(fleet, async |channel| {
+                    channel.queue_purge(TICKETS.into(), purge).await.map(drop)
+                })
+                .await?;
             }
             Self::QueueDeleted => {
-                let (_connection, channel) = fleet.rabbitmq().await?;
-                channel.queue_delete(TICKETS.into(), QueueDeleteOptions::default()).await?;
+                let delete = QueueDeleteOptions::default();
+                on_channel(fleet, async |channel| {
+                    channel.queue_delete(TICKETS.into(), delete).await.map(drop)
+                })
+                .await?;
             }
         }
         Ok(rewound)
@@ -228,6 +235,20 @@ async fn cut(host: &Host, redis: Traffic, rabbitmq: Traffic, long: Duration) -> 
     host.redis.set(Traffic::Open);
     host.rabbitmq.set(Traffic::Open);
     Ok(())
+}
+
+/// Asks RabbitMQ for something, again if it can't do it just now: it may still be busy with the fault before.
+async fn on_channel(
+    fleet: &Fleet,
+    work: impl AsyncFn(&Channel) -> lapin::Result<()>,
+) -> Result<()> {
+    until("RabbitMQ does what it is asked for", secs(30), async || {
+        Ok(match fleet.rabbitmq().await {
+            Ok((_connection, channel)) => work(&channel).await.map_err(anyhow::Error::from),
+            Err(error) => Err(error),
+        })
+    })
+    .await
 }
 
 /// Has Redis come back with what it had stored `long` ago.
