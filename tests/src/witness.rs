@@ -63,6 +63,13 @@ impl Witness {
         runs
     }
 
+    /// The longest time between two runs of a Job that began one after the other, in seconds.
+    pub fn longest_pause(&self, uid: &str) -> f64 {
+        let runs = self.runs(uid);
+        let pauses = runs.windows(2).map(|pair| pair[1].start - pair[0].start);
+        pauses.max().unwrap_or_default() as f64 / 1e9
+    }
+
     /// All runs of a Job, once each has ended: events come a little later than what they tell of.
     pub async fn ended(&self, uid: &str, bound: Duration) -> Result<Vec<Run>> {
         until("every container of the job has ended", bound, async || {

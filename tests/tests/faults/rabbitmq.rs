@@ -8,7 +8,7 @@ use futures::StreamExt;
 use lapin::options::{BasicConsumeOptions, BasicQosOptions, QueueDeleteOptions};
 use lapin::types::FieldTable;
 use longshore_tests::{
-    Cluster, Job, Options, RabbitmqCluster, Run, TICKETS, Witness, condition, secs, until,
+    Cluster, Job, Options, RabbitmqCluster, TICKETS, Witness, condition, secs, until,
 };
 use serde_json::Value;
 
@@ -31,7 +31,7 @@ pub(crate) async fn node_lost() -> Result<()> {
     let runs = witness.runs(&job.uid);
     let after = runs.iter().filter(|run| run.start > killed).count();
     ensure!(after > 12, "only {after} attempts began after {leader} was killed");
-    let pause = longest_pause(&runs);
+    let pause = witness.longest_pause(&job.uid);
     println!("without {leader} no attempt began for {pause:.1} s");
     ensure!(pause < 20.0, "nothing began for {pause:.1} s");
     Ok(())
@@ -133,12 +133,6 @@ async fn read_and_be_lost(cluster: &Cluster, uid: &Value) -> Result<()> {
     let ticket: Value = serde_json::from_slice(&ticket.context("the channel is open")??.data)?;
     ensure!(ticket["uid"] == *uid, "another ticket: {ticket}");
     Ok(connection.close(200, "lost".into()).await?)
-}
-
-/// The longest time between two attempts that began one after the other, in seconds.
-fn longest_pause(runs: &[Run]) -> f64 {
-    let pauses = runs.windows(2).map(|pair| pair[1].start - pair[0].start);
-    pauses.max().unwrap_or_default() as f64 / 1e9
 }
 
 /// This host's clock, as Docker's events have it.

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
-use longshore_tests::{Api, Cluster, Options, RedisCluster, Run, Witness, secs};
+use longshore_tests::{Api, Cluster, Options, RedisCluster, Witness, secs};
 
 use super::steady::Steady;
 
@@ -38,8 +38,7 @@ pub(crate) async fn master_killed() -> Result<()> {
     ensure!(told.contains(r#""code":410"#), "{told}");
     for (job, most) in [(&spared, 12.0), (&struck, 40.0)] {
         let disrupted = job.judge(&witness, secs(90)).await?;
-        let runs = witness.runs(&job.uid);
-        let pause = longest_pause(&runs);
+        let pause = witness.longest_pause(&job.uid);
         println!("{}: {disrupted} disrupted, nothing began for {pause:.1} s", job.name);
         ensure!(disrupted == 0, "{disrupted} attempts disrupted");
         ensure!(pause < most, "{} stood still for {pause:.1} s", job.name);
@@ -65,10 +64,4 @@ async fn watched(api: Api, rv: String) -> Result<String> {
     let query = format!("watch=1&resourceVersion={rv}&timeoutSeconds=50");
     let path = format!("/apis/batch/v1/namespaces/default/jobs?{query}");
     Ok(api.get(&path).await?.text)
-}
-
-/// The longest time between two attempts that began one after the other, in seconds.
-fn longest_pause(runs: &[Run]) -> f64 {
-    let pauses = runs.windows(2).map(|pair| pair[1].start - pair[0].start);
-    pauses.max().unwrap_or_default() as f64 / 1e9
 }
