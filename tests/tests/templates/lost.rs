@@ -9,7 +9,7 @@ use tokio::process::Command;
 use super::containers::{container, several};
 
 /// A worker is killed: its containers end with its lease, all of them, and the Pod runs again elsewhere. A
-/// worker that comes back hands the rest of such a Pod on at once.
+/// worker that comes back within its lease goes on with such a Pod.
 pub(crate) async fn killed() -> Result<()> {
     let options = Options::workers(2, 1).set("LEASE__LENGTH", "6s").set("LEASE__MARGIN", "1s");
     let cluster = Cluster::start(options).await?;
@@ -29,17 +29,21 @@ pub(crate) async fn killed() -> Result<()> {
     ensure!(alive.is_empty(), "{alive:?} run beside those of {}", name_of(&second));
 
     let other = second["spec"]["nodeName"].as_str().unwrap_or_default().to_owned();
-    cluster.start_member(&worker).await?;
+    let before = containers_of(&second).await?;
     cluster.signal(&other, Signal::KILL)?;
     cluster.start_member(&other).await?;
-    let third = running(&cluster, name_of(&second)).await?;
-    ensure!(containers_of(&second).await?.is_empty());
+    until("the Pod is taken up again", secs(15), async || {
+        Ok(if cluster.log(&other)?.contains("taken up again") { Ok(()) } else { Err("not yet") })
+    })
+    .await?;
+    let after = containers_of(&second).await?;
+    ensure!(after == before, "{before:?} ran, and now {after:?}");
     let job = cluster.api().job("lost").await?;
     ensure!(job["status"]["failed"].is_null() || job["status"]["failed"] == 0, "{}", job["status"]);
     cluster.api().delete("lost").await?;
     cluster.api().gone("lost", secs(30)).await?;
     until("nothing is left", secs(20), async || {
-        let left = containers_of(&third).await?;
+        let left = containers_of(&second).await?;
         Ok(if left.is_empty() { Ok(()) } else { Err(left) })
     })
     .await
