@@ -47,7 +47,7 @@ impl Follow {
         Ok(Self::spawn(async move {
             if !matches!(Abort(reader).ended().await, Ok(Ok(()))) {
                 debug!(container, "the attached output broke off; going on with Docker's log");
-                catch_up(&engine, &container, &writer, &stamp(begun)).await;
+                catch_up(&engine, &container, &writer, begun).await;
             }
         }))
     }
@@ -55,7 +55,7 @@ impl Follow {
     /// Goes on with a container that is there already, from the line after the last stored one.
     pub(super) fn resume(engine: &Engine, container: &str, writer: Writer, begun: Millis) -> Self {
         let (engine, container) = (engine.clone(), container.to_owned());
-        Self::spawn(async move { catch_up(&engine, &container, &writer, &stamp(begun)).await })
+        Self::spawn(async move { catch_up(&engine, &container, &writer, begun).await })
     }
 
     /// Takes the rest of the output after the container's end.
@@ -104,7 +104,7 @@ async fn copy(
 }
 
 /// Reads Docker's log from where the stored output ends, then follows it.
-async fn catch_up(engine: &Engine, container: &str, writer: &Writer, begun: &str) {
+async fn catch_up(engine: &Engine, container: &str, writer: &Writer, begun: Millis) {
     let Seen { since, after, mut last } = match backlog(engine, container, writer, begun).await {
         Ok(seen) => seen,
         Err(error) => return warn!(container, %error, "the output can't be read"),
@@ -144,10 +144,10 @@ async fn backlog(
     engine: &Engine,
     container: &str,
     writer: &Writer,
-    begun: &str,
+    begun: Millis,
 ) -> Result<Seen, Error> {
     // What was written before is of another run.
-    let stored = writer.stored().await.from(begun);
+    let stored = writer.stored().await.from(&stamp(begun));
     // Of a container that has none among the last stored lines, those are wanted that came after them.
     let after = stored.after().filter(|_| stored.last().is_none());
     // Docker notes a line at about the time when the worker does, so those around the last stored one

@@ -10,7 +10,7 @@ use super::engine::Engine;
 use super::exit::{Record, lost};
 use super::follow::Follow;
 use super::start::start;
-use super::watch::{LAUNCHER_PATIENCE, Running, drained, end_by_launcher, inspect};
+use super::watch::{LAUNCHER_PATIENCE, Running, drained, end_by_launcher, inspect, recorded};
 use super::{DockerRuntime, remove, termination};
 use crate::control::Order;
 use crate::health::START_FAILED;
@@ -118,26 +118,18 @@ async fn take_back_start(engine: &Engine, folder: &OwnFolder, name: &str) -> boo
     // A launcher that begins after this finds its deadline passed, and says so; what began before is seen
     // to have run.
     end_by_launcher(folder, name);
-    let refused = || {
-        let record = folder.exit_record().as_deref().and_then(Record::parse);
-        matches!(record, Some(Record::Refused(_)))
-    };
-    match inspect(engine, name).await {
-        Ok(Some(found)) if found.has_run => {
-            let recorded = async {
-                while folder.exit_record().is_none() {
-                    sleep(LOOK_AGAIN).await;
-                }
-            };
-            if timeout(LAUNCHER_PATIENCE, recorded).await.is_err() || !refused() {
-                return false;
-            }
-        }
-        Ok(_) => {}
-        Err(_) => return false,
+    let Ok(found) = inspect(engine, name).await else { return false };
+    let has_begun = found.is_some_and(|found| found.has_run);
+    if has_begun && timeout(LAUNCHER_PATIENCE, recorded(folder, LOOK_AGAIN)).await.is_err() {
+        return false;
     }
-    remove(engine, name).await.is_ok()
-        && (folder.exit_record().is_none() || refused())
+    let has_not_run = || match folder.exit_record() {
+        None => true,
+        Some(line) => matches!(Record::parse(&line), Some(Record::Refused(_))),
+    };
+    has_not_run()
+        && remove(engine, name).await.is_ok()
+        && has_not_run()
         && folder.take_back_start().is_ok()
 }
 

@@ -203,9 +203,7 @@ impl Running<'_> {
 
     /// Waits until the launcher has recorded an end: it needs no daemon for that.
     async fn recorded(&self) {
-        while self.folder.exit_record().is_none() {
-            sleep(LOOK_AT_RECORD).await;
-        }
+        recorded(self.folder, LOOK_AT_RECORD).await;
         // The daemon's own word, if it has one, comes within a moment.
         sleep(LOOK_AT_RECORD).await;
     }
@@ -240,6 +238,13 @@ impl Running<'_> {
 pub(super) fn end_by_launcher(folder: &OwnFolder, name: &str) {
     if let Err(error) = folder.end_now() {
         warn!(container = name, %error, "the deadline can't be written");
+    }
+}
+
+/// Waits until the launcher has recorded an end, looking for it `every` so often.
+pub(super) async fn recorded(folder: &OwnFolder, every: Duration) {
+    while folder.exit_record().is_none() {
+        sleep(every).await;
     }
 }
 
