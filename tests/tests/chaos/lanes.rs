@@ -11,7 +11,7 @@ use tokio::time::sleep;
 
 use crate::chaos::fault::{OF_HOST, OF_SERVERS, OfHost, Rewind};
 use crate::chaos::fleet::{Fleet, HOSTS};
-use crate::chaos::load::{is_obedient, is_short};
+use crate::chaos::load::{is_long, is_obedient, is_short};
 
 /// How long a fault waits for something to hit.
 const PREY: Duration = Duration::from_secs(15);
@@ -66,7 +66,9 @@ fn aim(kind: OfHost) -> Option<fn(&str) -> bool> {
         // Only those exits are of interest that look like success.
         OfHost::DaemonRestarted => Some(is_obedient),
         // One that ends meanwhile is told of when it is another's by then.
-        OfHost::RedisCut | OfHost::BothCut => Some(is_short),
+        OfHost::RedisCut => Some(is_short),
+        // One that lives on until its lease has run out.
+        OfHost::BothCut => Some(is_long),
         _ => None,
     }
 }

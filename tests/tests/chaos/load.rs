@@ -50,7 +50,12 @@ const MIX: [(Kind, usize); 8] = [
 
 /// Whether the Job of this name ends with 0 when it is told to end.
 pub(crate) fn is_obedient(name: &str) -> bool {
-    name.starts_with("long-") || name.starts_with("obedient-")
+    is_long(name) || name.starts_with("obedient-")
+}
+
+/// Whether the containers of the Job of this name run longer than a lease.
+pub(crate) fn is_long(name: &str) -> bool {
+    name.starts_with("long-")
 }
 
 /// Whether the containers of the Job of this name end by themselves well within a lease.
